@@ -1,0 +1,47 @@
+//! The shares a session has been credited in this round.
+
+use std::collections::HashSet;
+
+use chimera_pow::PowHash;
+
+/// Shares remembered per session and round. At one share per second this is 18 hours;
+/// a session beyond it is far below its difficulty and is told so.
+const SHARES_MAX: usize = 65_536;
+/// Kept between rounds so that a usual session never allocates.
+const CAPACITY_KEPT: usize = 4_096;
+
+/// Hashes of accepted headers. The key is half of the hash: its low 128 bits, which a
+/// miner cannot choose without as much work.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(HashSet<u128>);
+
+/// What remembering a share found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Novelty {
+    New,
+    Known,
+    Full,
+}
+
+impl Seen {
+    pub(crate) fn remember(&mut self, hash: &PowHash) -> Novelty {
+        let mut low = [0; 16];
+        low.copy_from_slice(&hash.0[..16]);
+        let key = u128::from_le_bytes(low);
+        if self.0.len() >= SHARES_MAX {
+            return if self.0.contains(&key) { Novelty::Known } else { Novelty::Full };
+        }
+        if self.0.insert(key) { Novelty::New } else { Novelty::Known }
+    }
+
+    pub(crate) fn contains(&self, hash: &PowHash) -> bool {
+        let mut low = [0; 16];
+        low.copy_from_slice(&hash.0[..16]);
+        self.0.contains(&u128::from_le_bytes(low))
+    }
+
+    pub(crate) fn forget(&mut self) {
+        self.0.clear();
+        self.0.shrink_to(CAPACITY_KEPT);
+    }
+}
