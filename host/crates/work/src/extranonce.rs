@@ -108,6 +108,12 @@ pub struct ExtranonceLease {
 }
 
 impl ExtranonceLease {
+    /// A lease outside every space: for replaying recorded sessions.
+    #[doc(hidden)]
+    pub fn recorded(extranonce1: Extranonce1) -> Self {
+        Self { extranonce1, _held: Arc::new(()) }
+    }
+
     /// What is leased.
     pub const fn extranonce1(&self) -> Extranonce1 {
         self.extranonce1
