@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use chimera_pow::Difficulty;
-use chimera_work::{ExtranonceLease, JobBook};
+use chimera_work::{ExtranonceLease, Job, JobBook};
 
 use super::Session;
 use crate::{NotifyLine, Outbox, notice};
@@ -114,6 +114,12 @@ impl Session {
 
     fn send(&mut self, notify: &NotifyLine, clean: bool, out: &mut Outbox) {
         let Some(seat) = &mut self.seat else { return };
+        // The host publishes the newest job only: the one that began the round may have been
+        // passed over.
+        let previous = |job: &Job| job.template().previous;
+        let another_round =
+            seat.book.current().is_some_and(|last| previous(last) != previous(notify.job()));
+        let clean = clean || another_round;
         let difficulty = self.difficulty.for_job(notify.network_difficulty());
         if self.told != Some(difficulty) {
             self.told = Some(difficulty);

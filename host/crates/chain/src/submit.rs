@@ -1,0 +1,170 @@
+//! Handing in a block: to every node at once, patiently, and harmlessly often.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::block::Block;
+use crate::rpc::{Rpc, RpcError};
+
+/// A node may check a full block for seconds before it answers.
+const SUBMIT_WAIT: Duration = Duration::from_secs(30);
+
+/// With the pauses doubling from 250 ms, 8 s of a node's absence. Who finds it still
+/// unreachable then has the block and can hand it in again.
+const ATTEMPTS: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// What the chain said to a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SubmitOutcome {
+    /// It is the new tip of a node.
+    Accepted,
+    /// A node already had it: as good as accepted, also the answer to a repeated attempt
+    /// whose first answer was lost.
+    Duplicate,
+    /// It is valid, but another block was first; it can still win. The node's word.
+    Stale(String),
+    /// It breaks a rule. The node's word.
+    Rejected(String),
+    /// No node could be asked; the last error. Hand it in again later.
+    Unreachable(String),
+}
+
+impl SubmitOutcome {
+    /// Whether a node has the block on its chain.
+    pub const fn is_on_chain(&self) -> bool {
+        matches!(self, Self::Accepted | Self::Duplicate)
+    }
+
+    /// A fixed word for metric labels and the API.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Duplicate => "duplicate",
+            Self::Stale(_) => "stale",
+            Self::Rejected(_) => "rejected",
+            Self::Unreachable(_) => "unreachable",
+        }
+    }
+
+    /// The word of `submitblock` (BIP 22 and Core's `rpc/mining.cpp`).
+    fn of(answer: &Value) -> Self {
+        match answer {
+            Value::Null => Self::Accepted,
+            Value::String(word) => match word.as_str() {
+                "duplicate" => Self::Duplicate,
+                "inconclusive" | "duplicate-inconclusive" | "stale-prevblk" | "stale-work" => {
+                    Self::Stale(word.clone())
+                }
+                _ => Self::Rejected(word.clone()),
+            },
+            other => Self::Rejected(other.to_string()),
+        }
+    }
+
+    /// Of several nodes' outcomes the one that tells most is the outcome.
+    const fn rank(&self) -> u8 {
+        match self {
+            Self::Unreachable(_) => 0,
+            Self::Rejected(_) => 1,
+            Self::Stale(_) => 2,
+            Self::Duplicate => 3,
+            Self::Accepted => 4,
+        }
+    }
+}
+
+impl fmt::Display for SubmitOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accepted | Self::Duplicate => f.write_str(self.label()),
+            Self::Stale(why) | Self::Rejected(why) | Self::Unreachable(why) => {
+                write!(f, "{}: {why}", self.label())
+            }
+        }
+    }
+}
+
+/// Each node in a task of its own: none waits for another, and none stops when the caller does.
+pub(crate) async fn to_all(nodes: &[Rpc], block: &Block) -> SubmitOutcome {
+    let hex: Arc<str> = hex::encode(&block.bytes).into();
+    let (outcomes, mut arriving) = mpsc::unbounded_channel();
+    for node in nodes {
+        let (node, id) = (node.clone(), block.id.clone());
+        let (hex, outcomes) = (Arc::clone(&hex), outcomes.clone());
+        tokio::spawn(async move {
+            let outcome = to_one(&node, &hex, FIRST_PAUSE).await;
+            tracing::info!(node = node.name(), block = id, %outcome, "block handed in");
+            // Nobody listens any more once another node accepted it.
+            drop(outcomes.send(outcome));
+        });
+    }
+    drop(outcomes);
+    let mut best = SubmitOutcome::Unreachable("no node was asked".to_owned());
+    while let Some(outcome) = arriving.recv().await {
+        if outcome == SubmitOutcome::Accepted {
+            return outcome;
+        }
+        if outcome.rank() >= best.rank() {
+            best = outcome;
+        }
+    }
+    best
+}
+
+async fn to_one(node: &Rpc, hex: &str, mut pause: Duration) -> SubmitOutcome {
+    let mut attempt = 1;
+    loop {
+        match node.call_within(SUBMIT_WAIT, "submitblock", json!([hex])).await {
+            Ok(answer) => return SubmitOutcome::of(&answer),
+            Err(RpcError::Node(fault)) if !RpcError::Node(fault.clone()).is_transient() => {
+                return SubmitOutcome::Rejected(fault.to_string());
+            }
+            Err(error) if attempt == ATTEMPTS => {
+                return SubmitOutcome::Unreachable(error.to_string());
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+        attempt += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http_rpc::{HttpRpc, NodeAuth};
+
+    #[tokio::test]
+    async fn a_node_that_stays_away_is_unreachable_and_the_block_is_not_lost() {
+        // Nobody listens on port 1.
+        let node = HttpRpc::new("http://127.0.0.1:1", NodeAuth::None).expect("an address");
+        let outcome = to_one(&Rpc::Http(node), "00", Duration::from_millis(1)).await;
+        assert!(matches!(outcome, SubmitOutcome::Unreachable(_)), "{outcome}");
+    }
+
+    #[test]
+    fn the_words_of_submitblock() {
+        let stale = |word: &str| SubmitOutcome::Stale(word.to_owned());
+        let rejected = |word: &str| SubmitOutcome::Rejected(word.to_owned());
+        let rows = [
+            (Value::Null, SubmitOutcome::Accepted),
+            ("duplicate".into(), SubmitOutcome::Duplicate),
+            ("inconclusive".into(), stale("inconclusive")),
+            ("stale-prevblk".into(), stale("stale-prevblk")),
+            ("duplicate-inconclusive".into(), stale("duplicate-inconclusive")),
+            ("duplicate-invalid".into(), rejected("duplicate-invalid")),
+            ("high-hash".into(), rejected("high-hash")),
+            ("bad-cb-amount".into(), rejected("bad-cb-amount")),
+            (true.into(), rejected("true")),
+        ];
+        for (answer, outcome) in rows {
+            assert_eq!(SubmitOutcome::of(&answer), outcome, "{answer}");
+        }
+    }
+}

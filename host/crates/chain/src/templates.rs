@@ -1,0 +1,63 @@
+//! The transactions of the last templates, so that a solution can become a block, even one
+//! that comes late.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use chimera_pow::sha256d;
+use chimera_work::Template;
+
+use crate::gbt::{BadTemplate, Gbt};
+use crate::template::Plan;
+
+/// A session can answer its last 16 jobs; four times that covers jobs it skipped.
+const TEMPLATES_KEPT_MAX: usize = 64;
+
+/// What a block has besides its coinbase.
+#[derive(Debug)]
+pub(crate) struct Transactions {
+    template: u64,
+    pub(crate) serialised: Vec<Arc<[u8]>>,
+    /// Whether the coinbase commits to witnesses and must show its own.
+    pub(crate) witness: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Templates {
+    next_id: u64,
+    kept: VecDeque<Arc<Transactions>>,
+    /// Of the newest template, by hash of the bytes: consecutive templates share most.
+    newest: HashMap<[u8; 32], Arc<[u8]>>,
+}
+
+impl Templates {
+    pub(crate) fn new() -> Self {
+        Self { next_id: 1, kept: VecDeque::new(), newest: HashMap::new() }
+    }
+
+    /// Makes a template of the node's and keeps its transactions.
+    pub(crate) fn add(&mut self, plan: &Plan, gbt: Gbt) -> Result<Arc<Template>, BadTemplate> {
+        let template = plan.template(self.next_id, &gbt)?;
+        self.next_id += 1;
+        let mut newest = HashMap::with_capacity(gbt.transactions.len());
+        let mut serialised = Vec::with_capacity(gbt.transactions.len());
+        for transaction in gbt.transactions {
+            let key = sha256d(&transaction.data);
+            let known = self.newest.get(&key).map(Arc::clone);
+            let bytes = known.unwrap_or_else(|| transaction.data.into());
+            newest.insert(key, Arc::clone(&bytes));
+            serialised.push(bytes);
+        }
+        self.newest = newest;
+        if self.kept.len() == TEMPLATES_KEPT_MAX {
+            self.kept.pop_front();
+        }
+        let witness = gbt.witness_commitment.is_some();
+        self.kept.push_back(Arc::new(Transactions { template: template.id, serialised, witness }));
+        Ok(Arc::new(template))
+    }
+
+    pub(crate) fn transactions(&self, template: u64) -> Option<Arc<Transactions>> {
+        self.kept.iter().rev().find(|kept| kept.template == template).map(Arc::clone)
+    }
+}
