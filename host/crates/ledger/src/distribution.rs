@@ -1,0 +1,282 @@
+//! A settlement that conserves money: the only door from a component's proposal to
+//! transfers. Whatever a component answers, nothing is invented and nothing is lost.
+
+use crate::apportion::apportion;
+use crate::{
+    Account, AccountName, Allocation, Amount, Breach, Event, Imbalance, Plan, Proposal, Reason,
+    Request, SchemeKind, Transfer,
+};
+
+/// What the operator allows, whatever a component proposes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The most the pool may keep of a reward, parts per million.
+    pub fee_max_ppm: u32,
+}
+
+impl Default for Limits {
+    /// No cap: the scheme's own configuration decides the fee.
+    fn default() -> Self {
+        Self { fee_max_ppm: 1_000_000 }
+    }
+}
+
+/// Exact amounts for one settlement; only [`Distribution::check`] makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Distribution {
+    kind: SchemeKind,
+    amounts: Vec<u64>,
+    pool_fee: u64,
+    carry_in: u64,
+    carry_out: u64,
+    state: Vec<u8>,
+    notes: Vec<String>,
+}
+
+/// The names do not belong to the distribution's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{names} names for the {rows} rows of a distribution")]
+pub struct UnnamedRows {
+    /// Names given.
+    pub names: usize,
+    /// Rows to be named.
+    pub rows: usize,
+}
+
+impl Distribution {
+    /// Checks what `plugin` proposed for `request`, and turns weights into amounts.
+    ///
+    /// Splitting a block: amounts + fee + carry' = reward + carry, to the last unit.
+    /// Accruing an interval: no account gets more than its work is expected to earn.
+    /// Either way an account without work gets nothing, unless it is the finder's.
+    ///
+    /// # Errors
+    /// With the numbers that disagree; then nothing may be booked.
+    pub fn check(
+        plugin: &str,
+        request: &Request,
+        plan: &Plan,
+        proposal: Proposal,
+        limits: &Limits,
+    ) -> Result<Self, Imbalance> {
+        let checked =
+            check_rows(request, &proposal).and_then(|()| match (plan.kind, &request.event) {
+                (SchemeKind::Distribute, &Event::Block { reward, .. }) => {
+                    split(reward, request, plan, &proposal, limits)
+                }
+                (SchemeKind::Accrue, &Event::Interval { network_work, expected_reward, .. }) => {
+                    accrue(network_work, expected_reward, request, &proposal, limits)
+                }
+                (SchemeKind::Distribute, Event::Interval { .. }) => {
+                    Err(Breach::Request("an interval under a plan that splits blocks"))
+                }
+                (SchemeKind::Accrue, Event::Block { .. }) => {
+                    Err(Breach::Request("a block under a plan that accrues"))
+                }
+            });
+        match checked {
+            Ok(amounts) => Ok(Self {
+                kind: plan.kind,
+                amounts,
+                pool_fee: proposal.pool_fee,
+                carry_in: match plan.kind {
+                    SchemeKind::Distribute => request.carry,
+                    SchemeKind::Accrue => 0,
+                },
+                carry_out: proposal.carry,
+                state: proposal.state,
+                notes: proposal.notes,
+            }),
+            Err(breach) => Err(Imbalance { plugin: plugin.to_owned(), breach }),
+        }
+    }
+
+    /// The transfers that book it. `settlement` is its unique key; every transfer's key
+    /// starts with it. `names` are the accounts of the rows, in order.
+    ///
+    /// A block is paid out of `chain:reward`, which gets the old carry and gives the new
+    /// one, so that it falls by exactly the reward. An interval is paid by the reserve.
+    /// Nothing is booked for an amount of zero.
+    ///
+    /// # Errors
+    /// When there is not one name per row.
+    pub fn transfers(
+        &self,
+        settlement: &str,
+        names: &[AccountName],
+    ) -> Result<Vec<Transfer>, UnnamedRows> {
+        if names.len() != self.amounts.len() {
+            return Err(UnnamedRows { names: names.len(), rows: self.amounts.len() });
+        }
+        let (source, reason) = match self.kind {
+            SchemeKind::Distribute => (Account::Chain, Reason::Reward),
+            SchemeKind::Accrue => (Account::Reserve, Reason::Accrual),
+        };
+        let transfer = |part: String, debit: &Account, credit: Account, amount, reason| Transfer {
+            key: format!("{settlement}/{part}"),
+            debit: debit.clone(),
+            credit,
+            amount: Amount::from_units(amount),
+            reason,
+        };
+        let mut transfers = Vec::with_capacity(self.amounts.len() + 3);
+        let (carry_in, carry_out) = (self.carry_in, self.carry_out);
+        let carry = Account::Carry;
+        transfers.push(transfer(
+            "carry-in".into(),
+            &carry,
+            Account::Chain,
+            carry_in,
+            Reason::CarryIn,
+        ));
+        for (name, &amount) in names.iter().zip(&self.amounts) {
+            let account = Account::Miner(name.clone());
+            transfers.push(transfer(account.to_string(), &source, account, amount, reason));
+        }
+        let fee = Account::PoolFee;
+        transfers.push(transfer(fee.to_string(), &source, fee, self.pool_fee, Reason::Fee));
+        transfers.push(transfer("carry-out".into(), &source, carry, carry_out, Reason::CarryOut));
+        transfers.retain(|transfer| !transfer.amount.is_zero());
+        Ok(transfers)
+    }
+
+    /// Amounts in base units, one per row of the request.
+    pub fn amounts(&self) -> &[u64] {
+        &self.amounts
+    }
+
+    /// The pool's part, in base units.
+    pub const fn pool_fee(&self) -> u64 {
+        self.pool_fee
+    }
+
+    /// What the previous settlement left, in base units; 0 when accruing.
+    pub const fn carry_in(&self) -> u64 {
+        self.carry_in
+    }
+
+    /// What is left for the next settlement, in base units; 0 when accruing.
+    pub const fn carry_out(&self) -> u64 {
+        self.carry_out
+    }
+
+    /// The scheme's next state.
+    pub fn state(&self) -> &[u8] {
+        &self.state
+    }
+
+    /// The component's facts for people.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+}
+
+/// One entry per row, and none for a row without work but the finder's.
+fn check_rows(request: &Request, proposal: &Proposal) -> Result<(), Breach> {
+    let (Allocation::Weights(entries) | Allocation::Amounts(entries)) = &proposal.allocation;
+    let accounts = &request.accounts;
+    if accounts.work.len() != accounts.rows() {
+        return Err(Breach::Request("its columns differ in length"));
+    }
+    if entries.len() != accounts.rows() {
+        return Err(Breach::Rows { proposed: entries.len(), rows: accounts.rows() });
+    }
+    let finder = match request.event {
+        Event::Block { finder, .. } => finder.and_then(|row| usize::try_from(row).ok()),
+        Event::Interval { .. } => None,
+    };
+    let unearned = entries
+        .iter()
+        .zip(&accounts.work)
+        .enumerate()
+        .find(|&(row, (&entry, &work))| entry > 0 && work == 0 && finder != Some(row));
+    match unearned {
+        Some((row, (&entry, _))) => Err(Breach::Unearned { row, entry }),
+        None => Ok(()),
+    }
+}
+
+/// Divides a block's reward.
+fn split(
+    reward: u64,
+    request: &Request,
+    plan: &Plan,
+    proposal: &Proposal,
+    limits: &Limits,
+) -> Result<Vec<u64>, Breach> {
+    let Proposal { allocation, pool_fee: fee, carry: carry_out, .. } = proposal;
+    let (fee, carry_out, carry_in) = (*fee, *carry_out, request.carry);
+    if carry_out > plan.carry_max {
+        return Err(Breach::Carry { carry_out, carry_max: plan.carry_max });
+    }
+    check_fee(fee, u128::from(reward), 0, limits)?;
+    let available = reward.checked_add(carry_in).ok_or(Breach::TooLarge { reward, carry_in })?;
+    let pot = available
+        .checked_sub(fee)
+        .and_then(|rest| rest.checked_sub(carry_out))
+        .ok_or(Breach::Overdrawn { fee, carry_out, reward, carry_in })?;
+    match allocation {
+        Allocation::Weights(weights) => apportion(pot, weights, &request.accounts.key)
+            .ok_or(Breach::NobodyNamed { pot, reward }),
+        Allocation::Amounts(amounts) => match sum(amounts) {
+            0 if pot > 0 => Err(Breach::NobodyNamed { pot, reward }),
+            proposed if proposed != u128::from(pot) => Err(Breach::Sum { proposed, pot, reward }),
+            _ => Ok(amounts.clone()),
+        },
+    }
+}
+
+/// Bounds what is paid for an interval of work.
+///
+/// A scheme keeps what is below one unit per account in its state and adds it to the
+/// next interval, so a row may get one unit above its work's worth rounded up, and the
+/// fee as well.
+fn accrue(
+    network_work: u64,
+    expected_reward: u64,
+    request: &Request,
+    proposal: &Proposal,
+    limits: &Limits,
+) -> Result<Vec<u64>, Breach> {
+    let Allocation::Amounts(amounts) = &proposal.allocation else {
+        return Err(Breach::WeightsForInterval);
+    };
+    if proposal.carry > 0 {
+        return Err(Breach::Carry { carry_out: proposal.carry, carry_max: 0 });
+    }
+    if network_work == 0 {
+        return Err(Breach::Request("a block takes no work"));
+    }
+    let worth = |work: u128| {
+        let value = work.saturating_mul(u128::from(expected_reward));
+        value.div_ceil(u128::from(network_work))
+    };
+    for (row, (&amount, &work)) in amounts.iter().zip(&request.accounts.work).enumerate() {
+        let worth = worth(u128::from(work)) + 1;
+        if u128::from(amount) > worth {
+            return Err(Breach::AboveWorth { row, amount, worth });
+        }
+    }
+    let all = worth(sum(&request.accounts.work));
+    check_fee(proposal.pool_fee, all, 1, limits)?;
+    let worth = all + amounts.len() as u128 + 1;
+    let proposed = sum(amounts) + u128::from(proposal.pool_fee);
+    if proposed > worth {
+        return Err(Breach::SumAboveWorth { proposed, worth });
+    }
+    Ok(amounts.clone())
+}
+
+/// The fee is at most the operator's part of `reward`, and `slack` units.
+fn check_fee(fee: u64, reward: u128, slack: u64, limits: &Limits) -> Result<(), Breach> {
+    let allowed = reward.saturating_mul(u128::from(limits.fee_max_ppm)) / 1_000_000;
+    if u128::from(fee) <= allowed + u128::from(slack) {
+        return Ok(());
+    }
+    let reward = u64::try_from(reward).unwrap_or(u64::MAX);
+    Err(Breach::Fee { fee, reward, fee_max_ppm: limits.fee_max_ppm })
+}
+
+fn sum(column: &[u64]) -> u128 {
+    column.iter().map(|&entry| u128::from(entry)).sum()
+}

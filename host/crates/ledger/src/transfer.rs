@@ -1,0 +1,140 @@
+//! One movement of money. Nothing is ever deleted: what must be undone is reversed by
+//! another transfer.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{Account, Amount};
+
+/// Moves an amount from one account to another, once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transfer {
+    /// Unique for ever; booking the same key again changes nothing.
+    pub key: String,
+    /// The account that gives.
+    pub debit: Account,
+    /// The account that receives; never the one that gives.
+    pub credit: Account,
+    /// How much; never zero.
+    pub amount: Amount,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why money moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// A miner's part of a block.
+    Reward,
+    /// The pool's part.
+    Fee,
+    /// The previous settlement's remainder enters this one.
+    CarryIn,
+    /// This settlement's remainder waits for the next.
+    CarryOut,
+    /// Work paid before a block exists.
+    Accrual,
+    /// A block goes to the one who paid for its work in advance.
+    Reserve,
+    /// Undoes another transfer.
+    Reversal,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 7] = [
+        Self::Reward,
+        Self::Fee,
+        Self::CarryIn,
+        Self::CarryOut,
+        Self::Accrual,
+        Self::Reserve,
+        Self::Reversal,
+    ];
+
+    /// The stable word used in the database and the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reward => "reward",
+            Self::Fee => "fee",
+            Self::CarryIn => "carry-in",
+            Self::CarryOut => "carry-out",
+            Self::Accrual => "accrual",
+            Self::Reserve => "reserve",
+            Self::Reversal => "reversal",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A word that is no reason.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown reason \"{0}\" for a transfer")]
+pub struct UnknownReason(pub String);
+
+impl FromStr for Reason {
+    type Err = UnknownReason;
+
+    fn from_str(name: &str) -> Result<Self, UnknownReason> {
+        Self::ALL
+            .into_iter()
+            .find(|reason| reason.name() == name)
+            .ok_or_else(|| UnknownReason(name.to_owned()))
+    }
+}
+
+impl Transfer {
+    /// The transfer that undoes this one. It can be booked once, like every other.
+    #[must_use]
+    pub fn reversal(&self) -> Self {
+        Self {
+            key: format!("reversal:{}", self.key),
+            debit: self.credit.clone(),
+            credit: self.debit.clone(),
+            amount: self.amount,
+            reason: Reason::Reversal,
+        }
+    }
+}
+
+/// What a block brings under an accruing scheme: its work is paid already, so all of it
+/// goes to the reserve. `settlement` is the settlement's unique key.
+pub fn block_to_reserve(settlement: &str, reward: Amount) -> Vec<Transfer> {
+    let transfer = Transfer {
+        key: format!("{settlement}/{}", Account::Reserve),
+        debit: Account::Chain,
+        credit: Account::Reserve,
+        amount: reward,
+        reason: Reason::Reserve,
+    };
+    if reward.is_zero() { Vec::new() } else { vec![transfer] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_orphan_after_credit_is_another_transfer() {
+        let [reward] = &block_to_reserve("block:9", Amount::from_units(5))[..] else { panic!() };
+        assert_eq!(reward.key, "block:9/pool:reserve");
+        let undone = reward.reversal();
+        assert_eq!(undone.key, "reversal:block:9/pool:reserve");
+        assert_eq!((&undone.debit, &undone.credit), (&Account::Reserve, &Account::Chain));
+        assert_eq!(undone.amount, reward.amount);
+        assert!(block_to_reserve("block:9", Amount::ZERO).is_empty());
+    }
+
+    #[test]
+    fn reasons_are_read_back() {
+        for reason in Reason::ALL {
+            assert_eq!(reason.name().parse(), Ok(reason));
+        }
+        assert!("gift".parse::<Reason>().is_err());
+    }
+}
