@@ -1,0 +1,5 @@
+//! The migrations are embedded: a new file in their directory means building again.
+
+fn main() {
+    println!("cargo:rerun-if-changed=migrations");
+}

@@ -1,0 +1,162 @@
+//! Faults of the disk, made real through the writing connection.
+
+use chimera_pow::{Difficulty, PowHash, Work};
+use tempfile::TempDir;
+
+use crate::{Booking, ShareRecord, Store, StoreError};
+
+async fn open(directory: &TempDir) -> Store {
+    Store::open(&directory.path().join("pool.db")).await.unwrap()
+}
+
+async fn batch(store: &Store, shares: usize) -> Vec<ShareRecord> {
+    let worker = store.worker("ann", "rig", 0).await.unwrap();
+    let share = ShareRecord {
+        worker,
+        work: Work::from_hashes(5),
+        network_work: Work::from_hashes(100),
+        difficulty: Difficulty::ONE,
+        height: 1,
+        time_ms: 0,
+        hash: PowHash([0; 32]),
+    };
+    vec![share; shares]
+}
+
+/// Sets how far the database may grow: SQLite then answers as on a full disk.
+async fn limit_pages(store: &Store, pages: i64) {
+    let pragma = format!("PRAGMA max_page_count = {pages}");
+    sqlx::query(sqlx::AssertSqlSafe(pragma)).execute(&store.writer).await.unwrap();
+}
+
+async fn pages(store: &Store) -> i64 {
+    let (pages,): (i64,) =
+        sqlx::query_as("PRAGMA page_count").fetch_one(&store.writer).await.unwrap();
+    pages
+}
+
+#[tokio::test]
+async fn t23_a_full_disk_refuses_the_batch_and_nothing_else() {
+    let directory = TempDir::new().unwrap();
+    let mut store = open(&directory).await;
+    let shares = batch(&store, 1_000).await;
+    store.append_shares(1, &shares, 0).await.unwrap();
+
+    for _ in 0..3 {
+        // Each time anew: SQLite undoes the transaction by itself, so the connection goes.
+        limit_pages(&store, pages(&store).await).await;
+        let error = store.append_shares(1_001, &shares, 0).await.unwrap_err();
+        assert!(error.is_full() && error.is_retryable(), "{error}");
+        assert!(error.to_string().starts_with("could not append shares: "), "{error}");
+        assert_eq!(store.last_seq().await.unwrap(), 1_000);
+        assert_eq!(store.stats(0).await.unwrap().shares, 1_000);
+    }
+    // Room again: the same batch goes in, once.
+    assert_eq!(store.append_shares(1_001, &shares, 0).await.unwrap(), Booking::Booked);
+    drop(store);
+    store = open(&directory).await;
+    assert_eq!(store.append_shares(1_001, &shares, 0).await.unwrap(), Booking::AlreadyBooked);
+    let stats = store.stats(0).await.unwrap();
+    assert_eq!((stats.shares, stats.work), (2_000, Work::from_hashes(10_000)));
+}
+
+#[tokio::test]
+async fn a_transaction_undone_by_sqlite_itself_does_not_stop_the_next() {
+    let directory = TempDir::new().unwrap();
+    let store = open(&directory).await;
+    let shares = batch(&store, 2).await;
+    for _ in 0..3 {
+        // What SQLite does on some I/O errors, behind the driver's back.
+        let mut tx = store.begin().await.unwrap();
+        sqlx::query("ROLLBACK").execute(&mut *tx).await.unwrap();
+        drop(tx);
+        store.append_shares(store.last_seq().await.unwrap() + 1, &shares, 0).await.unwrap();
+    }
+    assert_eq!(store.stats(0).await.unwrap().shares, 6);
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_half_way_leaves_nothing() {
+    let directory = TempDir::new().unwrap();
+    let store = open(&directory).await;
+    let shares = batch(&store, 2).await;
+    for polls in 0..40 {
+        let next = store.last_seq().await.unwrap() + 1;
+        abandon(Box::pin(store.append_shares(next, &shares, 0)), polls).await;
+        // Whether it was done or not, repeating it settles the matter.
+        store.append_shares(next, &shares, 0).await.unwrap();
+        assert_eq!(store.last_seq().await.unwrap(), next + 1);
+        assert_eq!(store.stats(0).await.unwrap().shares, next + 1);
+    }
+}
+
+/// Polls a call so often, then drops it.
+async fn abandon(mut call: std::pin::Pin<Box<impl Future>>, polls: u32) {
+    let mut left = polls;
+    std::future::poll_fn(|context| {
+        if left == 0 || call.as_mut().poll(context).is_ready() {
+            return std::task::Poll::Ready(());
+        }
+        left -= 1;
+        std::task::Poll::Pending
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_damaged_batch_is_named_not_paid() {
+    let directory = TempDir::new().unwrap();
+    let store = open(&directory).await;
+    let shares = batch(&store, 2).await;
+    store.append_shares(1, &shares, 0).await.unwrap();
+    sqlx::query("UPDATE share_batch SET shares = substr(shares, 1, 50)")
+        .execute(&store.writer)
+        .await
+        .unwrap();
+    let error = store.work_between(0, 2).await.unwrap_err();
+    assert_eq!(error.to_string(), "the database is damaged: share batch 1: wrong checksum");
+}
+
+#[tokio::test]
+async fn books_that_were_tampered_with_are_noticed() {
+    let directory = TempDir::new().unwrap();
+    let store = open(&directory).await;
+    store.verify_books().await.unwrap();
+    sqlx::query("UPDATE account SET credits_lo = 1 WHERE name = 'pool:fee'")
+        .execute(&store.writer)
+        .await
+        .unwrap();
+    let error = store.verify_books().await.unwrap_err();
+    assert!(matches!(error, StoreError::BooksDisagree { credits: 1, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_database_of_a_later_version_is_refused_and_left_alone() {
+    let directory = TempDir::new().unwrap();
+    let store = open(&directory).await;
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (9000, 'from the future', TRUE, x'00', 0)",
+    )
+    .execute(&store.writer)
+    .await
+    .unwrap();
+    store.close().await;
+    let error = Store::open(&directory.path().join("pool.db")).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the database has schema version 9000, this program knows up to 1; use the program that wrote it"
+    );
+}
+
+#[tokio::test]
+async fn full_durability_is_the_default() {
+    let directory = TempDir::new().unwrap();
+    let store = open(&directory).await;
+    let mode = async |sql: &'static str| -> String {
+        let mut connection = store.writer.acquire().await.unwrap();
+        sqlx::query_scalar::<_, String>(sql).fetch_one(&mut *connection).await.unwrap()
+    };
+    assert_eq!(mode("SELECT journal_mode FROM pragma_journal_mode").await, "wal");
+    assert_eq!(mode("SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous").await, "2");
+}

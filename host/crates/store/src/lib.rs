@@ -1,0 +1,45 @@
+//! Durability: the share log, blocks, payout generations, and the books, in SQLite. The
+//! only crate that names sqlx.
+//!
+//! One connection writes, a few read; the file is in WAL mode with `synchronous=FULL`, so
+//! what a call acknowledged survives a power cut. Every transaction has a name, which
+//! errors carry, and every write is idempotent: repeating a call whose outcome was
+//! unclear changes nothing ([`Booking::AlreadyBooked`]).
+//!
+//! The books are double entry: a transfer takes from one account and gives to another,
+//! and each account keeps the exact sums of both sides, so all balances add up to zero
+//! and [`Store::verify_books`] can recompute every one of them.
+#![forbid(unsafe_code)]
+
+mod blocks;
+mod books;
+mod codec;
+mod cut;
+mod error;
+mod generations;
+mod number;
+mod rows;
+mod score;
+mod settlements;
+mod shares;
+mod statistics;
+mod store;
+mod walk;
+mod window;
+mod workers;
+
+#[cfg(test)]
+mod faults;
+
+pub use blocks::{Block, BlockChange, BlockRow};
+pub use books::{Balance, Books};
+pub use codec::ShareRecord;
+pub use error::StoreError;
+pub use generations::{Generation, GenerationId, NewGeneration};
+pub use number::WORK_MAX;
+pub use settlements::{Settlement, SettlementRow};
+pub use shares::SLICE_MS;
+pub use statistics::{CreditLine, MinerAccount, MinerSummary, Span, Statistics, WorkerSummary};
+pub use store::{Booking, Durability, Store, StoreOptions};
+pub use window::{Window, WindowQuery};
+pub use workers::{WORKER_NAME_BYTES_MAX, Worker};

@@ -1,0 +1,191 @@
+//! The database file: opened once, brought up to date, written by one connection.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions as _, Connection as _, Sqlite, Transaction};
+use tracing::Instrument as _;
+
+use crate::StoreError;
+use crate::number::{int, uint32};
+use crate::shares::last_seq;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// Enough for the API beside a settlement reading its window.
+const READERS_MAX: u32 = 4;
+/// Checkpoints and a slow disk hold the file for milliseconds; this is a defect.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// When a write counts as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// When the disk has it: survives a power cut.
+    #[default]
+    Full,
+    /// When the system has it: survives `kill -9`, a power cut may lose the last seconds.
+    Relaxed,
+}
+
+/// What the operator decides about the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StoreOptions {
+    /// When a write counts as done.
+    pub durability: Durability,
+}
+
+/// What a repeatable write found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Booking {
+    /// It was new and is done.
+    Booked,
+    /// It was done before; nothing changed.
+    AlreadyBooked,
+}
+
+/// Everything the pool must not forget. Cheap to share behind an `Arc`; dropping it
+/// without [`Store::close`] is as safe as a crash.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) writer: SqlitePool,
+    pub(crate) readers: SqlitePool,
+    /// Held while the store lives: two pools on one database would number shares twice.
+    _lock: File,
+}
+
+impl Store {
+    /// Opens the database, creating it if it is missing, with full durability.
+    ///
+    /// # Errors
+    /// See [`Store::open_with`].
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, StoreOptions::default()).await
+    }
+
+    /// Opens the database, creating it if it is missing, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// When another pool uses it, when a later version of this program wrote it, or when
+    /// the file cannot be used.
+    pub async fn open_with(path: &Path, options: StoreOptions) -> Result<Self, StoreError> {
+        let lock = lock_beside(path)?;
+        let file = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(match options.durability {
+                Durability::Full => SqliteSynchronous::Full,
+                Durability::Relaxed => SqliteSynchronous::Normal,
+            })
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .disable_statement_logging();
+        named("open the database", async {
+            let writer = lasting()
+                .max_connections(1)
+                // SQLite may undo a transaction by itself (disk full, I/O error), which the
+                // driver does not notice; such a connection must not be used again.
+                .before_acquire(|connection, _| {
+                    Box::pin(async move { Ok(!connection.is_in_transaction()) })
+                })
+                .connect_with(file.clone())
+                .await?;
+            migrate(&writer).await?;
+            let readers = lasting()
+                .max_connections(READERS_MAX)
+                .connect_with(file.pragma("query_only", "ON"))
+                .await?;
+            Ok(Self { writer, readers, _lock: lock })
+        })
+        .await
+    }
+
+    /// Counts a start of the pool: another number every time, also after a crash.
+    ///
+    /// Shares a crash lost were never answered; a block found behind them is put back to the
+    /// log's end, or the next shares would count as found before it.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn begin_run(&self) -> Result<u32, StoreError> {
+        named("begin a run", async {
+            let mut tx = self.begin().await?;
+            let (runs,): (i64,) =
+                sqlx::query_as("UPDATE pool SET runs = runs + 1 WHERE id = 1 RETURNING runs")
+                    .fetch_one(&mut *tx)
+                    .await?;
+            sqlx::query("UPDATE block SET seq = min(seq, ?1)")
+                .bind(int("sequence number", last_seq(&mut tx).await?)?)
+                .execute(&mut *tx)
+                .await?;
+            tx.commit().await?;
+            uint32("the count of runs", runs)
+        })
+        .await
+    }
+
+    /// Finishes what is being written and closes the file.
+    pub async fn close(self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// Starts a transaction that writes. Rolled back unless committed.
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        // Immediate: a transaction that begins by reading could be refused when it writes.
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+}
+
+/// Runs a transaction under its name, which errors and traces carry.
+pub(crate) async fn named<T>(
+    transaction: &'static str,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let span = tracing::debug_span!("store", transaction);
+    work.instrument(span).await.map_err(|error| error.during(transaction))
+}
+
+/// Connections that stay: a file needs no fresh ones.
+fn lasting() -> SqlitePoolOptions {
+    SqlitePoolOptions::new().max_lifetime(None).idle_timeout(None).test_before_acquire(false)
+}
+
+fn lock_beside(database: &Path) -> Result<File, StoreError> {
+    let mut path = database.as_os_str().to_owned();
+    path.push(".lock");
+    let path = PathBuf::from(path);
+    let opened = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(source) => return Err(StoreError::LockFile { path, source }),
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path }),
+        Err(TryLockError::Error(source)) => Err(StoreError::LockFile { path, source }),
+    }
+}
+
+async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {
+    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let (tracked,): (i64,) =
+        sqlx::query_as("SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'")
+            .fetch_one(writer)
+            .await?;
+    if tracked > 0 {
+        let (found,): (i64,) =
+            sqlx::query_as("SELECT coalesce(max(version), 0) FROM _sqlx_migrations")
+                .fetch_one(writer)
+                .await?;
+        if found > known {
+            return Err(StoreError::NewerSchema { found, known });
+        }
+    }
+    MIGRATIONS.run(writer).await.map_err(StoreError::Migration)
+}

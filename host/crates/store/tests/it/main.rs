@@ -1,0 +1,9 @@
+//! The store from outside: one binary, a real file each time.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set its scene has failed")]
+
+mod blocks;
+mod books;
+mod model;
+mod scene;
+mod share_log;
+mod windows;
