@@ -208,6 +208,14 @@ impl NodeChain {
         Err(failure.expect("connect() found at least one node"))
     }
 
+    /// Ends the connection and waits until nothing of it is left, so that an embedded chain
+    /// can be opened again at once.
+    pub async fn close(mut self) {
+        self.follower.abort();
+        // Its end is all there is to know of it.
+        let _ = (&mut self.follower).await;
+    }
+
     fn nodes(&self) -> Vec<Rpc> {
         self.shared.nodes().map(|(_, node)| node.clone()).collect()
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chimera_chain::{
-    AssembleError, BlockId, BlockRef, ConnectError, DevNode, Dialect, HttpRpc, NodeAuth, NodeChain,
-    NodeConfig, RewardState, Rpc, RpcError, SubmitOutcome,
+    AssembleError, BlockId, BlockRef, ConnectError, DevNode, Dialect, HttpRpc, MATURITY_BLOCKS,
+    NodeAuth, NodeChain, NodeConfig, RewardState, Rpc, RpcError, SubmitOutcome,
 };
 use chimera_pow::Algorithm;
 use chimera_work::{Solution, Template};
@@ -60,15 +60,16 @@ async fn a_whole_life(chain: &NodeChain, node: &DevNode) {
     assert_eq!(chain.best_height().await, Ok(1));
     next_round(&mut rounds, 2).await;
 
-    let ripening = |confirmations| Ok(RewardState::Ripening { confirmations, needed: 8 });
+    let ripening =
+        |confirmations| Ok(RewardState::Ripening { confirmations, needed: MATURITY_BLOCKS });
     assert_eq!(chain.reward(&block.block_ref()).await, ripening(1));
-    somebody_mines(node, 6, START);
-    assert_eq!(chain.reward(&block.block_ref()).await, ripening(7));
+    somebody_mines(node, u64::from(MATURITY_BLOCKS) - 2, START);
+    assert_eq!(chain.reward(&block.block_ref()).await, ripening(MATURITY_BLOCKS - 1));
     somebody_mines(node, 1, START);
     // T17: the amount is what the block pays.
     let ripe = Ok(RewardState::Ripe { amount: 5_000_000_000 });
     assert_eq!(chain.reward(&block.block_ref()).await, ripe);
-    next_round(&mut rounds, 9).await;
+    next_round(&mut rounds, u64::from(MATURITY_BLOCKS) + 1).await;
 }
 
 #[tokio::test]

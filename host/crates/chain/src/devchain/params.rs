@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use chimera_pow::{Algorithm, BadBits, CompactBits};
 
 /// Confirmations after which a pool on the embedded chain may count a reward as its own.
-/// Bitcoin's 100 would be a quarter of an hour of watching.
-pub const MATURITY_BLOCKS: u32 = 8;
+/// Bitcoin's 100 would be minutes of watching.
+pub const MATURITY_BLOCKS: u32 = 4;
 
 /// The rules of an embedded chain; different rules make a different genesis block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,9 +31,9 @@ impl Default for DevParams {
             network: "dev".to_owned(),
             algorithm: Algorithm::Blake2s,
             spacing_s: 10,
-            // 65,537 expected hashes: 10 ms on one core, so that the first blocks come at
+            // 2^18 expected hashes: some 50 ms on one core, so that the first blocks come at
             // once without flooding the disk.
-            easiest: CompactBits(0x1f00_ffff),
+            easiest: CompactBits(0x1e3f_ffff),
             // Bitcoin's: 50 coins of 10^8 units, halved every 210,000 blocks.
             subsidy: 50 * 100_000_000,
             halving_blocks: 210_000,

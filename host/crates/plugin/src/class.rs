@@ -1,0 +1,107 @@
+//! The three kinds of components and what each may use.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A kind of component, with its own engine: limits of time are compiled into code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    Payout,
+    Auth,
+    Difficulty,
+}
+
+/// How long one call may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Budget {
+    /// Instructions, nearly: the same limit on every machine.
+    Fuel(u64),
+    /// Time, in ticks of the class's clock.
+    Ticks(u64),
+}
+
+/// The epoch engines' clock. The design asks for 1 ms where difficulties are set; budgets
+/// there are tens of milliseconds, and a thousand wake-ups a second cost more than they tell.
+pub(crate) const TICK: Duration = Duration::from_millis(10);
+
+/// A settlement's fixed part: describing, parsing the configuration, starting up.
+const FUEL_BASE: u64 = 50_000_000;
+/// Per row; the shipped schemes take less than a hundred.
+const FUEL_PER_ROW: u64 = 5_000;
+
+impl Class {
+    pub(crate) const ALL: [Self; 3] = [Self::Payout, Self::Auth, Self::Difficulty];
+
+    /// The world a component of this class implements.
+    pub(crate) const fn world(self) -> &'static str {
+        match self {
+            Self::Payout => "payout-scheme",
+            Self::Auth => "auth-policy",
+            Self::Difficulty => "difficulty-strategy",
+        }
+    }
+
+    /// The export that makes it one.
+    pub(crate) const fn interface(self) -> &'static str {
+        match self {
+            Self::Payout => "chimera:pool/payout@0.1.0",
+            Self::Auth => "chimera:pool/auth@0.1.0",
+            Self::Difficulty => "chimera:pool/difficulty@0.1.0",
+        }
+    }
+
+    /// Fuel stops at the same instruction everywhere; for the others only time matters.
+    pub(crate) const fn uses_fuel(self) -> bool {
+        matches!(self, Self::Payout)
+    }
+
+    /// All linear memories of a component together.
+    pub(crate) const fn memory_bytes_max(self) -> usize {
+        match self {
+            Self::Payout => 256 << 20,
+            Self::Auth => 64 << 20,
+            Self::Difficulty => 16 << 20,
+        }
+    }
+
+    /// What one call may hand to the host: a settlement of a million rows, one decision,
+    /// nine words for each of 50,000 sessions.
+    pub(crate) const fn answer_bytes_max(self) -> usize {
+        match self {
+            Self::Payout => 64 << 20,
+            Self::Auth => 1 << 20,
+            Self::Difficulty => 4 << 20,
+        }
+    }
+
+    /// For describe, validate, configure and make-plan: once per load, so generous.
+    pub(crate) const fn setup_budget(self) -> Budget {
+        match self {
+            Self::Payout => Budget::Fuel(FUEL_BASE),
+            Self::Auth | Self::Difficulty => Budget::ticks(Duration::from_secs(1)),
+        }
+    }
+
+    /// For one call about so many rows.
+    pub(crate) const fn call_budget(self, rows: u64) -> Budget {
+        match self {
+            Self::Payout => Budget::Fuel(FUEL_BASE + FUEL_PER_ROW.saturating_mul(rows)),
+            Self::Auth => Budget::ticks(Duration::from_millis(50)),
+            // 10,000 sessions take under a millisecond; the rest is for a busy machine.
+            Self::Difficulty => Budget::ticks(Duration::from_millis(100 + rows / 100)),
+        }
+    }
+}
+
+impl Budget {
+    /// Rounded up, and one more for the tick that has begun.
+    const fn ticks(time: Duration) -> Self {
+        Self::Ticks(time.as_millis().div_ceil(TICK.as_millis()) as u64 + 1)
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.world())
+    }
+}

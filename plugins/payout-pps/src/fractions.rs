@@ -1,0 +1,83 @@
+//! What each account is owed below one base unit, so that nothing is ever lost.
+//!
+//! State bytes, little-endian: the network work the fractions are counted in (u64), then
+//! per account its key (u64) and the fraction's numerator (u128), keys increasing. The
+//! denominator is `network work * 10^6`.
+
+use std::collections::BTreeMap;
+
+use chimera_plugin_sdk::{PPM, PluginError};
+
+use crate::Value;
+
+const HEAD: usize = 8;
+const ROW: usize = 8 + 16;
+
+/// Numerators by account key.
+pub(crate) struct Fractions {
+    network_work: u64,
+    owed: BTreeMap<u64, u128>,
+}
+
+impl Fractions {
+    /// Reads state; none is a fresh start. Fractions counted in another unit are converted,
+    /// rounding down by less than 10^-6 of a base unit per unit of work.
+    pub(crate) fn read(state: &[u8], network_work: u64) -> Result<Self, PluginError> {
+        let mut owed = BTreeMap::new();
+        if state.is_empty() {
+            return Ok(Self { network_work, owed });
+        }
+        let Some((head, rows)) = state.split_first_chunk::<HEAD>() else {
+            return Err(unreadable(state));
+        };
+        let (rows, rest) = rows.as_chunks::<ROW>();
+        let before = u64::from_le_bytes(*head);
+        if !rest.is_empty() || before == 0 {
+            return Err(unreadable(state));
+        }
+        for row in rows {
+            let (key, part) = row.split_first_chunk::<8>().expect("a row is 24 bytes");
+            let key = u64::from_le_bytes(*key);
+            let part = u128::from_le_bytes(part.try_into().expect("a row is 24 bytes"));
+            if part >= u128::from(before) * u128::from(PPM) {
+                return Err(unreadable(state));
+            }
+            owed.insert(key, rescale(part, before, network_work));
+        }
+        Ok(Self { network_work, owed })
+    }
+
+    /// Adds what the account is owed to new value: the whole units out, the fraction kept.
+    pub(crate) fn settle(&mut self, key: u64, value: Value) -> Result<u64, PluginError> {
+        let unit = u128::from(self.network_work) * u128::from(PPM);
+        let part = value.part + self.owed.get(&key).copied().unwrap_or(0);
+        self.owed.insert(key, part % unit);
+        u64::try_from(value.whole + part / unit)
+            .map_err(|_| PluginError::InvalidInput("an amount above 64 bits".to_owned()))
+    }
+
+    /// The next state. Accounts that are owed nothing take no space.
+    pub(crate) fn write(&self) -> Vec<u8> {
+        let mut state = self.network_work.to_le_bytes().to_vec();
+        for (key, part) in self.owed.iter().filter(|(_, part)| **part > 0) {
+            state.extend(key.to_le_bytes());
+            state.extend(part.to_le_bytes());
+        }
+        state
+    }
+}
+
+/// `part / (before * 10^6)` as a numerator over `now * 10^6`.
+fn rescale(part: u128, before: u64, now: u64) -> u128 {
+    if before == now {
+        return part;
+    }
+    // part < before * 10^6, so whole < 10^6 and every product fits.
+    let (before, now) = (u128::from(before), u128::from(now));
+    let (whole, rest) = (part / before, part % before);
+    whole * now + rest * now / before
+}
+
+fn unreadable(state: &[u8]) -> PluginError {
+    PluginError::InvalidInput(format!("{} bytes that are no state of payout-pps", state.len()))
+}

@@ -1,0 +1,65 @@
+//! Proportional: each block is split by the work since the pool's previous block.
+//!
+//! Hoppable (Rosenfeld, arXiv 1112.4980, section 2.3: early shares of a round are worth
+//! more); shipped because operators of small private pools ask for it.
+
+use chimera_plugin_sdk::{
+    Component, Diagnostic, Outcome, PPM, PayoutScheme, Plan, PluginError, Request, SchemeKind,
+    WindowSize, distribute, export_payout_scheme, ppm_floor, problem,
+};
+use serde::{Deserialize, Serialize};
+
+/// The fee.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The pool's part of every reward, parts per million.
+    pub fee_ppm: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { fee_ppm: 10_000 }
+    }
+}
+
+/// The scheme.
+pub struct Prop;
+
+impl Component for Prop {
+    type Config = Config;
+    const NAME: &'static str = "payout-prop";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const DESCRIPTION: &'static str = env!("CARGO_PKG_DESCRIPTION");
+    const CONFIG_SCHEMA: &'static str = include_str!("../schema.json");
+
+    fn check(config: &Config) -> Vec<Diagnostic> {
+        if config.fee_ppm <= PPM {
+            return Vec::new();
+        }
+        vec![problem(
+            "/fee_ppm",
+            format!("a fee of {} parts per million is above the whole", config.fee_ppm),
+            "0 to 1000000; 10000 is 1 %",
+        )]
+    }
+}
+
+impl PayoutScheme for Prop {
+    fn plan(_: &Config) -> Result<Plan, PluginError> {
+        Ok(Plan {
+            kind: SchemeKind::Distribute,
+            window: WindowSize::SinceLastBlock,
+            buckets: 1,
+            max_carry: 0,
+        })
+    }
+
+    fn settle(config: &Config, request: Request) -> Result<Outcome, PluginError> {
+        let block = request.block()?;
+        let fee = ppm_floor(block.reward, config.fee_ppm);
+        Ok(distribute(request.accounts, block.reward - fee + request.carry, fee))
+    }
+}
+
+export_payout_scheme!(Prop);
