@@ -1,0 +1,55 @@
+//! What a client is told when it gets no data: always JSON, always a code and a sentence.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use chimera_store::StoreError;
+use serde_json::json;
+
+use crate::ROUTES;
+
+/// A request that gets no data.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    #[error("{0}")]
+    BadQuery(String),
+    #[error("no account \"{0}\" has ever mined here")]
+    UnknownAccount(String),
+    #[error("there is no {0} here; the routes are {routes}", routes = route_list())]
+    UnknownRoute(String),
+    #[error("this route is only read: use GET")]
+    ReadOnly,
+    #[error("the ledger is not open yet; ask /api/v1/status")]
+    NotReady,
+    #[error("the ledger cannot be read; ask /api/v1/health")]
+    Store(#[from] StoreError),
+}
+
+impl ApiError {
+    const fn code(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::BadQuery(_) => (StatusCode::BAD_REQUEST, "bad-query"),
+            Self::UnknownAccount(_) => (StatusCode::NOT_FOUND, "unknown-account"),
+            Self::UnknownRoute(_) => (StatusCode::NOT_FOUND, "unknown-route"),
+            Self::ReadOnly => (StatusCode::METHOD_NOT_ALLOWED, "read-only"),
+            Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready"),
+            Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "ledger-unreadable"),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        if let Self::Store(error) = &self {
+            // The cause may name files; it is for the operator's log, not for strangers.
+            tracing::warn!(%error, "the API cannot read the ledger");
+        }
+        let (status, code) = self.code();
+        let body = json!({ "error": { "code": code, "message": self.to_string() } });
+        (status, axum::Json(body)).into_response()
+    }
+}
+
+fn route_list() -> String {
+    let paths: Vec<&str> = ROUTES.iter().map(|route| route.path).collect();
+    paths.join(", ")
+}

@@ -1,0 +1,37 @@
+//! Windows into the pool: read-only REST, health, Prometheus metrics. The only crate that
+//! names axum.
+//!
+//! Two sources, no locks: the [`Snapshot`] the host publishes about once per second, and
+//! the ledger in the store. Status and health answer in every state of the pool, also
+//! before there is a store. Every number is finite; amounts are whole base units in
+//! decimal text, with the same in coins beside them for people.
+#![forbid(unsafe_code)]
+
+mod amount;
+mod authorization;
+mod blocks;
+mod error;
+mod health;
+mod json_rpc;
+mod metrics;
+mod miners;
+mod page;
+mod payouts;
+mod plugins;
+mod prometheus;
+mod rate;
+mod router;
+mod serve;
+mod snapshot;
+mod stats;
+mod status;
+
+pub use authorization::BasicAuth;
+pub use json_rpc::{RPC_BODY_BYTES_MAX, RpcAnswer, json_rpc_router};
+pub use prometheus::{Kind, METRICS, Metric};
+pub use router::{Live, ROUTES, Route, router};
+pub use serve::serve;
+pub use snapshot::{
+    Addresses, Chain, Coin, ComponentHealth, ComponentState, Lifecycle, Plugin, ReplyLatency,
+    Sessions, ShareLog, Snapshot,
+};

@@ -1,0 +1,141 @@
+//! `/api/v1/payouts`: every decision about money, with what a miner needs to recompute it.
+
+use axum::Json;
+use axum::extract::State;
+use chimera_ledger::{Account, Reason, Transfer};
+use chimera_store::{Settlement, Store};
+use serde::Serialize;
+
+use crate::amount::Money;
+use crate::error::ApiError;
+use crate::page::{Asked, Newest, Page};
+use crate::{Coin, Live};
+
+/// A settlement names everybody it paid; a page of them must stay readable.
+const LIMIT_MAX: u32 = 50;
+/// Largest credits shown of one settlement; an account's own stand at its own route.
+const CREDITS_MAX: usize = 100;
+
+#[derive(Debug, Serialize)]
+pub(crate) struct PayoutView {
+    number: u64,
+    key: String,
+    /// The block that was divided; null for an interval of work.
+    block: Option<String>,
+    /// The payout generation that decided.
+    generation: u32,
+    /// Digest of the component, hex.
+    component: String,
+    /// Hash of its canonical configuration, hex.
+    config_hash: String,
+    /// The shares it looked at are those after this one,
+    from_seq: u64,
+    /// up to and with this one.
+    to_seq: u64,
+    booked_at_ms: u64,
+    /// When all of it was undone.
+    reversed_at_ms: Option<u64>,
+    /// All credits to miners.
+    credited: Money,
+    pool_fee: Money,
+    carry_in: Money,
+    carry_out: Money,
+    /// Credits there are.
+    accounts: usize,
+    /// The largest of them, largest first.
+    credits: Vec<CreditView>,
+    /// The component's facts for people.
+    notes: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct CreditView {
+    account: String,
+    amount: Money,
+    reason: &'static str,
+}
+
+pub(crate) async fn list(
+    State(live): State<Live>,
+    Asked(query): Asked<Newest>,
+) -> Result<Json<Page<PayoutView>>, ApiError> {
+    let limit = query.limit(LIMIT_MAX)?;
+    let (snapshot, store) = (live.snapshot(), live.store()?);
+    let rows = newest(&store, limit + 1, query.before()).await?;
+    let cursor = |last: &Settlement| ("before", last.number.to_string());
+    let page = Page::cut(rows, limit, "/api/v1/payouts", cursor, |row| row);
+    let mut items = Vec::with_capacity(page.items.len());
+    for settlement in page.items {
+        let found = store.settlement(&settlement.row.key).await?;
+        let transfers = found.map(|(_, transfers)| transfers).unwrap_or_default();
+        items.push(PayoutView::new(settlement, &transfers, &snapshot.coin));
+    }
+    Ok(Json(Page { items, next: page.next }))
+}
+
+/// The store reads from the newest on; what lies before a number is further down.
+async fn newest(
+    store: &Store,
+    limit: u32,
+    before: Option<u64>,
+) -> Result<Vec<Settlement>, ApiError> {
+    let Some(before) = before else { return Ok(store.settlements(limit).await?) };
+    let newest = store.settlements(1).await?.first().map_or(0, |settlement| settlement.number);
+    let passed = (newest + 1).saturating_sub(before);
+    let depth = u32::try_from(passed + u64::from(limit)).unwrap_or(u32::MAX);
+    let mut rows = store.settlements(depth).await?;
+    rows.retain(|settlement| settlement.number < before);
+    Ok(rows)
+}
+
+impl PayoutView {
+    fn new(settlement: Settlement, transfers: &[Transfer], coin: &Coin) -> Self {
+        let Settlement { number, row, reversed_at_ms } = settlement;
+        let money = |units: i128| Money::new(units, coin);
+        let mut credits: Vec<(&str, &Transfer)> = transfers
+            .iter()
+            .filter(|transfer| transfer.reason != Reason::Reversal)
+            .filter_map(|transfer| match &transfer.credit {
+                Account::Miner(name) => Some((name.as_str(), transfer)),
+                _ => None,
+            })
+            .collect();
+        credits.sort_by_key(|(name, transfer)| (std::cmp::Reverse(transfer.amount), *name));
+        let units = |transfer: &Transfer| i128::from(transfer.amount.units());
+        let fees = transfers.iter().filter(|transfer| {
+            transfer.reason != Reason::Reversal && transfer.credit == Account::PoolFee
+        });
+        Self {
+            number,
+            block: row.block,
+            generation: row.generation.0,
+            component: hex(&row.digest),
+            config_hash: hex(&row.config_hash),
+            from_seq: row.from_seq,
+            to_seq: row.to_seq,
+            booked_at_ms: row.booked_at_ms,
+            reversed_at_ms,
+            credited: money(credits.iter().map(|(_, transfer)| units(transfer)).sum()),
+            pool_fee: money(fees.map(units).sum()),
+            carry_in: money(row.carry_in.into()),
+            carry_out: money(row.carry_out.into()),
+            accounts: credits.len(),
+            credits: credits
+                .into_iter()
+                .take(CREDITS_MAX)
+                .map(|(name, transfer)| CreditView {
+                    account: name.to_owned(),
+                    amount: money(units(transfer)),
+                    reason: transfer.reason.name(),
+                })
+                .collect(),
+            // Written by the host as a list of texts; anything else is shown as it is.
+            notes: serde_json::from_str(&row.notes).unwrap_or_else(|_| vec![row.notes.clone()]),
+            key: row.key,
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

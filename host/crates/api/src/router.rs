@@ -1,0 +1,113 @@
+//! Every route there is, in one table: what is documented is what is served.
+
+use std::future::{Ready, ready};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::Uri;
+use axum::routing::{MethodRouter, get};
+use chimera_store::Store;
+use tokio::sync::watch;
+
+use crate::error::ApiError;
+use crate::{Snapshot, blocks, health, metrics, miners, payouts, plugins, stats, status};
+
+/// What the routes read.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// The pool as it is, published by the host.
+    pub snapshot: watch::Receiver<Arc<Snapshot>>,
+    /// The ledger; `None` while it is not open.
+    pub store: watch::Receiver<Option<Arc<Store>>>,
+}
+
+impl Live {
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.borrow())
+    }
+
+    pub(crate) fn store(&self) -> Result<Arc<Store>, ApiError> {
+        self.store.borrow().clone().ok_or(ApiError::NotReady)
+    }
+}
+
+/// One route.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// Its path; `{...}` stands for any text.
+    pub path: &'static str,
+    /// What it tells.
+    pub about: &'static str,
+    handler: fn() -> MethodRouter<Live>,
+}
+
+/// Every route, in the order people read them. All answer GET only.
+pub const ROUTES: [Route; 10] = [
+    Route { path: "/", about: "this list", handler: || get(index) },
+    Route {
+        path: "/api/v1/status",
+        about: "state, version, uptime, chain tip, connections; answers in every state",
+        handler: || get(status::status),
+    },
+    Route {
+        path: "/api/v1/health",
+        about: "every part: healthy or not, why, since when, what to do; 503 unless all is well",
+        handler: || get(health::health),
+    },
+    Route {
+        path: "/api/v1/stats",
+        about: "shares by outcome, hashrate over 5 min, 1 h, 24 h, blocks, books",
+        handler: || get(stats::stats),
+    },
+    Route {
+        path: "/api/v1/miners",
+        about: "accounts: work, workers, hashrate, balance; ?limit=&after=",
+        handler: || get(miners::list),
+    },
+    Route {
+        path: "/api/v1/miners/{account}",
+        about: "one account: workers, hashrate, balance, latest credits",
+        handler: || get(miners::one),
+    },
+    Route {
+        path: "/api/v1/blocks",
+        about: "found blocks, newest first; ?limit=&before=",
+        handler: || get(blocks::list),
+    },
+    Route {
+        path: "/api/v1/payouts",
+        about: "settlements: who was credited what, newest first; ?limit=&before=",
+        handler: || get(payouts::list),
+    },
+    Route {
+        path: "/api/v1/plugins",
+        about: "what fills each slot: version, digest, configuration, calls, failures",
+        handler: || get(plugins::list),
+    },
+    Route {
+        path: "/metrics",
+        about: "the same numbers for Prometheus",
+        handler: || get(metrics::metrics),
+    },
+];
+
+/// The read-only API.
+pub fn router(live: Live) -> Router {
+    ROUTES
+        .iter()
+        .fold(Router::new(), |router, route| router.route(route.path, (route.handler)()))
+        .fallback(unknown)
+        .method_not_allowed_fallback(|| async { ApiError::ReadOnly })
+        .with_state(live)
+}
+
+/// Not `async`: the type of its future would depend on the table it stands in.
+fn index() -> Ready<String> {
+    let width = ROUTES.iter().map(|route| route.path.len()).max().unwrap_or(0);
+    let line = |route: &Route| format!("{:width$}  {}\n", route.path, route.about);
+    ready(ROUTES.iter().map(line).collect())
+}
+
+async fn unknown(uri: Uri) -> ApiError {
+    ApiError::UnknownRoute(uri.path().to_owned())
+}

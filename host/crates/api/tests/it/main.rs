@@ -1,0 +1,7 @@
+//! The API over real sockets: an empty ledger, a filled one, none at all.
+
+mod ledger;
+mod live;
+mod metrics;
+mod rpc;
+mod scene;
