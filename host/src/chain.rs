@@ -1,0 +1,91 @@
+//! From settings to a connected chain, embedded or across the network.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chimera_chain::{
+    BadUrl, ConnectError, DevChain, DevChainError, DevNode, DevParams, Dialect, HttpRpc, NodeChain,
+    NodeConfig, Rpc, system_clock,
+};
+use chimera_pow::Algorithm;
+use chimera_work::NonceLayout;
+
+use crate::config::{Chain, DevChain as DevSettings};
+
+/// The embedded chain answers from memory, so its tip is asked for often; it announces new
+/// blocks by itself.
+const EMBEDDED_POLL: Duration = Duration::from_secs(1);
+/// How often the embedded chain's template is renewed: a new job, with the time of day.
+const EMBEDDED_REFRESH: Duration = Duration::from_secs(15);
+
+/// Why there is no chain to mine on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ChainError {
+    /// The embedded chain cannot be opened.
+    #[error(transparent)]
+    Embedded(#[from] DevChainError),
+    /// A node's address is none.
+    #[error(transparent)]
+    Url(#[from] BadUrl),
+    /// No node lets the pool mine.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+}
+
+/// Opens an embedded chain kept in a directory.
+///
+/// # Errors
+/// When its rules make no chain, or its file cannot be read or written.
+pub(crate) fn open_dev_chain(
+    directory: &Path,
+    algorithm: Algorithm,
+    spacing: Duration,
+) -> Result<DevNode, DevChainError> {
+    let spacing_s = u32::try_from(spacing.as_secs()).unwrap_or(u32::MAX);
+    let params = DevParams { algorithm, spacing_s, ..DevParams::default() };
+    Ok(DevNode::new(Arc::new(DevChain::open(directory, params)?), system_clock()))
+}
+
+/// Connects the chain the settings name. `tag` goes into the blocks.
+///
+/// # Errors
+/// When the chain cannot be opened or reached, or does not know the payout address (T8).
+pub(crate) async fn connect(
+    settings: &Chain,
+    data_dir: &Path,
+    tag: &str,
+    layout: NonceLayout,
+) -> Result<NodeChain, ChainError> {
+    let config = match settings {
+        Chain::Dev(DevSettings { algorithm, spacing, maturity, payout_address }) => {
+            let node = open_dev_chain(&data_dir.join("devchain"), *algorithm, *spacing)?;
+            NodeConfig {
+                algorithm: *algorithm,
+                payout_address: payout_address.clone(),
+                confirmations: *maturity,
+                poll_interval: EMBEDDED_POLL,
+                refresh_interval: EMBEDDED_REFRESH,
+                ..NodeConfig::new(vec![Rpc::Embedded(node)], Dialect::DEVCHAIN)
+            }
+        }
+        Chain::Nodes(settings) => {
+            let nodes = settings
+                .nodes
+                .iter()
+                .map(|node| Ok(Rpc::Http(HttpRpc::new(&node.url, node.auth.clone())?)))
+                .collect::<Result<_, BadUrl>>()?;
+            let usual = NodeConfig::new(nodes, settings.dialect);
+            NodeConfig {
+                algorithm: settings.algorithm,
+                payout_address: Some(settings.payout_address.clone()),
+                confirmations: settings.maturity.unwrap_or(usual.confirmations),
+                poll_interval: settings.poll,
+                refresh_interval: settings.refresh,
+                ..usual
+            }
+        }
+    };
+    let config = NodeConfig { tag: format!("/{tag}/"), layout, ..config };
+    Ok(NodeChain::connect(config, system_clock()).await?)
+}

@@ -1,0 +1,146 @@
+//! The command line: what can be asked of the binary.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A mining-pool host whose policy is plugins.
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong usage, 64 wrong configuration,
+/// 69 the pool or node asked is not reachable, 130 interrupted twice.
+#[derive(Debug, Parser)]
+#[command(name = "chimera", version, about, long_about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do; without it, run the pool.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Options of `run`, which is the default.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// What the binary can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the pool (the default)
+    Run(RunArgs),
+    /// Mine on the CPU, at any Stratum V1 pool
+    Mine(MineArgs),
+    /// Play a pool's whole life in one process: connect, mine, win, mature, pay
+    Rehearse(RehearseArgs),
+    /// Ask a running pool how it is
+    Status(StatusArgs),
+    /// Check settings without starting anything
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Run the embedded chain as a node of its own, over JSON-RPC
+    Devnode(DevnodeArgs),
+}
+
+/// How to run the pool.
+#[derive(Debug, Args, Clone, Default)]
+pub struct RunArgs {
+    /// Settings (TOML); without it the embedded default runs on loopback
+    #[arg(short, long, env = "CHIMERA_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print one line of JSON with the bound addresses once miners are served
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How to mine.
+#[derive(Debug, Args)]
+pub struct MineArgs {
+    /// The pool, e.g. 127.0.0.1:3333 or stratum+tcp://pool.example:3333
+    #[arg(short = 'o', long, default_value = "127.0.0.1:3333", value_name = "URL")]
+    pub url: String,
+    /// Who is paid: account or account.worker
+    #[arg(short, long, default_value = "alice.cpu")]
+    pub user: String,
+    /// Password; some pools read d=DIFFICULTY in it
+    #[arg(short, long, default_value = "x")]
+    pub password: String,
+    /// Proof of work: blake2s, sha256d or keccak256
+    #[arg(short, long = "algo", default_value = "blake2s")]
+    pub algorithm: chimera_pow::Algorithm,
+    /// Threads; all cores if not given
+    #[arg(short, long)]
+    pub threads: Option<usize>,
+    /// Stop after so many accepted shares
+    #[arg(long, value_name = "N")]
+    pub shares: Option<u64>,
+    /// Stop after so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub seconds: Option<u64>,
+    /// One JSON object per event instead of the live line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How to rehearse.
+#[derive(Debug, Args)]
+pub struct RehearseArgs {
+    /// Makes miners and their work repeatable
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Virtual miners
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub miners: u32,
+    /// Blocks that must be won, matured and paid
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub blocks: u32,
+    /// Payout scheme
+    #[arg(long, default_value = "payout-pplns")]
+    pub scheme: String,
+    /// One JSON object at the end instead of the story
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Whom to ask.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The pool's API
+    #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    pub api: String,
+    /// The raw answers, as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to do with settings.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Check a file, the environment, and that the named plugins accept their configuration
+    Check {
+        /// Settings (TOML); the embedded default if not given
+        #[arg(env = "CHIMERA_CONFIG", value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// The outcome as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// How to run the node.
+#[derive(Debug, Args)]
+pub struct DevnodeArgs {
+    /// Where to listen
+    #[arg(long, default_value = "127.0.0.1:18443", value_name = "ADDRESS")]
+    pub listen: String,
+    /// Where the chain is kept
+    #[arg(long, default_value = "devnode-data", value_name = "DIRECTORY")]
+    pub data_dir: PathBuf,
+    /// Proof of work
+    #[arg(long = "algo", default_value = "blake2s")]
+    pub algorithm: chimera_pow::Algorithm,
+    /// Seconds between blocks it aims at
+    #[arg(long, default_value_t = 5)]
+    pub spacing_s: u64,
+    /// Name callers must log in with
+    #[arg(long, requires = "password")]
+    pub user: Option<String>,
+    /// Password callers must log in with
+    #[arg(long, requires = "user")]
+    pub password: Option<String>,
+}

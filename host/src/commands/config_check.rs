@@ -1,0 +1,53 @@
+//! `chimera config check`: would a pool with these settings start?
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::{Exit, say};
+use crate::config::{Chain, Config};
+use crate::pool;
+
+/// Checks the file, the environment, and that every named component accepts its
+/// configuration. Starts nothing and connects nowhere.
+pub async fn check(path: Option<&Path>, as_json: bool) -> anyhow::Result<Exit> {
+    let outcome = match load(path) {
+        Ok(config) => pool::load_plugins(&config).await.map(|plugins| (config, plugins)),
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok((config, plugins)) => {
+            let chain = match config.chain {
+                Chain::Dev(_) => "devchain",
+                Chain::Nodes(_) => "node",
+            };
+            let slots = plugins.describe();
+            if as_json {
+                let slots: serde_json::Map<_, _> =
+                    slots.into_iter().map(|(slot, text)| (slot.to_owned(), json!(text))).collect();
+                say::json(&json!({ "valid": true, "chain": chain, "plugins": slots }));
+            } else {
+                say::done("config", format_args!("valid; chain: {chain}"));
+                for (slot, text) in slots {
+                    say::done(slot, text);
+                }
+            }
+            Ok(Exit::Done)
+        }
+        Err(error) => {
+            if as_json {
+                say::json(&json!({ "valid": false, "error": format!("{error:#}") }));
+            } else {
+                say::trouble("config", format_args!("{error:#}"));
+            }
+            Ok(Exit::BadConfig)
+        }
+    }
+}
+
+fn load(path: Option<&Path>) -> anyhow::Result<Config> {
+    Ok(match path {
+        Some(path) => Config::load(path)?,
+        None => Config::from_environment()?,
+    })
+}

@@ -1,0 +1,356 @@
+//! From what is written to what is meant: every problem is found, not only the first.
+
+use std::fmt;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chimera_chain::{Dialect, MATURITY_BLOCKS, NodeAuth};
+use chimera_pow::{Algorithm, Difficulty};
+use chimera_work::NonceLayout;
+use toml::Table;
+
+use super::raw::{RawChain, RawConfig, RawNode, RawStratum};
+use super::{Chain, Coin, Config, DevChain, Log, NodeAddress, Nodes, Pool, Slot, Stratum};
+
+/// Why the settings were refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {cause}", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// No TOML, an unknown key or a value of another type.
+    #[error("{place}: {message}")]
+    Syntax {
+        /// The file, if there is one.
+        place: String,
+        /// What is wrong and where.
+        message: String,
+    },
+    /// An environment variable that does not fit.
+    #[error("environment variable {variable} = {value:?}: {message}")]
+    Variable {
+        /// Its name.
+        variable: String,
+        /// Its value.
+        value: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// Values that make no sense.
+    #[error("{place} has {} problem(s):{}", problems.len(), list(problems))]
+    Nonsense {
+        /// The file, if there is one.
+        place: String,
+        /// All of them.
+        problems: Vec<Problem>,
+    },
+}
+
+/// One value that makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Which key, e.g. `stratum.listen`.
+    pub key: &'static str,
+    /// What was found.
+    pub found: String,
+    /// What would be right.
+    pub right: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {}: {}", self.key, self.found, self.right)
+    }
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| format!("\n  {problem}")).collect()
+}
+
+const NO_FILE: &str = "the configuration";
+
+impl ConfigError {
+    pub(super) fn syntax(error: &toml::de::Error) -> Self {
+        let message = error.to_string().trim_end().to_owned();
+        Self::Syntax { place: NO_FILE.to_owned(), message }
+    }
+
+    pub(super) fn variable(variable: &str, value: &str, message: &str) -> Self {
+        let (variable, value) = (variable.to_owned(), value.to_owned());
+        Self::Variable { variable, value, message: message.trim_end().to_owned() }
+    }
+
+    pub(super) fn in_file(mut self, file: String) -> Self {
+        if let Self::Syntax { place, .. } | Self::Nonsense { place, .. } = &mut self {
+            *place = file;
+        }
+        self
+    }
+}
+
+/// Collects problems while values are turned into what they mean.
+#[derive(Default)]
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn add(&mut self, key: &'static str, found: impl fmt::Display, right: impl fmt::Display) {
+        self.0.push(Problem { key, found: found.to_string(), right: right.to_string() });
+    }
+
+    fn address(&mut self, key: &'static str, text: &str) -> SocketAddr {
+        // Names such as "localhost:3333" are resolved once, here.
+        if let Some(address) = text.to_socket_addrs().ok().and_then(|mut all| all.next()) {
+            return address;
+        }
+        self.add(key, format_args!("{text:?}"), "must be address:port, e.g. \"127.0.0.1:3333\"");
+        SocketAddr::from(([127, 0, 0, 1], 0))
+    }
+
+    fn seconds(&mut self, key: &'static str, value: u64, most: u64) -> Duration {
+        if value == 0 || value > most {
+            self.add(key, value, format_args!("must be 1 to {most} seconds"));
+        }
+        Duration::from_secs(value)
+    }
+
+    fn difficulty(&mut self, key: &'static str, value: f64) -> Difficulty {
+        // Components count difficulty in units of 2^-32, in 64 bits.
+        let usable = 1e-9..=4_294_967_295.0;
+        match Difficulty::new(value) {
+            Ok(difficulty) if usable.contains(&value) => difficulty,
+            _ => {
+                self.add(key, value, "must be a number from 1e-9 to 4294967295");
+                Difficulty::ONE
+            }
+        }
+    }
+
+    fn algorithm(&mut self, key: &'static str, name: &str) -> Algorithm {
+        name.parse().unwrap_or_else(|error| {
+            self.add(key, format_args!("{name:?}"), error);
+            Algorithm::default()
+        })
+    }
+}
+
+impl RawConfig {
+    pub(super) fn check(self) -> Result<Config, ConfigError> {
+        let mut problems = Problems::default();
+        let pool = self.pool;
+        if pool.name.is_empty() || pool.name.len() > 20 || !pool.name.is_ascii() {
+            let found = format_args!("{:?}", pool.name);
+            problems.add("pool.name", found, "must be 1 to 20 ASCII characters: it tags blocks");
+        }
+        if pool.max_miners == 0 {
+            problems.add("pool.max_miners", 0, "must be at least 1");
+        }
+        if pool.data_dir.is_empty() {
+            problems.add("pool.data_dir", "\"\"", "must name a directory");
+        }
+        let grace = problems.seconds("pool.grace_s", pool.grace_s, 3_600);
+        let stratum = self.stratum.check(&mut problems);
+        let coin = Coin { ticker: self.chain.ticker.clone(), decimals: self.chain.decimals };
+        if coin.decimals > 18 {
+            problems.add("chain.decimals", coin.decimals, "must be 0 to 18");
+        }
+        let chain = self.chain.check(&mut problems);
+        if !["text", "json"].contains(&self.log.format.as_str()) {
+            let found = format_args!("{:?}", self.log.format);
+            problems.add("log.format", found, "must be \"text\" or \"json\"");
+        }
+        if self.log.level.parse::<tracing_subscriber::EnvFilter>().is_err() {
+            let found = format_args!("{:?}", self.log.level);
+            problems.add("log.level", found, "must be error, warn, info, debug or trace");
+        }
+        let (payout, auth, difficulty) = (self.payout, self.auth, self.difficulty);
+        let config = Config {
+            pool: Pool {
+                name: pool.name,
+                data_dir: pool.data_dir.into(),
+                miners_max: pool.max_miners,
+                grace,
+                durability: pool.durability,
+            },
+            stratum,
+            chain,
+            coin,
+            settle_interval: problems.seconds(
+                "payout.settle_interval_s",
+                payout.settle_interval_s,
+                86_400,
+            ),
+            payout: slot(
+                &mut problems,
+                "payout.scheme",
+                payout.scheme,
+                payout.digest,
+                payout.config,
+            ),
+            auth: slot(&mut problems, "auth.policy", auth.policy, auth.digest, auth.config),
+            retarget_interval: problems.seconds(
+                "difficulty.retarget_interval_s",
+                difficulty.retarget_interval_s,
+                600,
+            ),
+            difficulty: slot(
+                &mut problems,
+                "difficulty.strategy",
+                difficulty.strategy,
+                difficulty.digest,
+                difficulty.config,
+            ),
+            plugin_directory: (!self.plugins.directory.is_empty())
+                .then(|| PathBuf::from(&self.plugins.directory)),
+            api_listen: problems.address("api.listen", &self.api.listen),
+            log: Log { level: self.log.level, json: self.log.format == "json" },
+        };
+        if let Some(directory) = &config.plugin_directory
+            && !directory.is_dir()
+        {
+            let found = format_args!("{:?}", self.plugins.directory);
+            problems.add("plugins.directory", found, "must be an existing directory");
+        }
+        if problems.0.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError::Nonsense { place: NO_FILE.to_owned(), problems: problems.0 })
+        }
+    }
+}
+
+impl RawStratum {
+    fn check(self, problems: &mut Problems) -> Stratum {
+        if let Err(error) = NonceLayout::new(4, self.extranonce2_bytes) {
+            problems.add("stratum.extranonce2_bytes", self.extranonce2_bytes, error);
+        }
+        let version_mask = u32::from_str_radix(&self.version_mask, 16).unwrap_or_else(|_| {
+            let found = format_args!("{:?}", self.version_mask);
+            problems.add(
+                "stratum.version_mask",
+                found,
+                "must be up to 8 hex digits, e.g. \"1fffe000\"",
+            );
+            0
+        });
+        let difficulty_min = problems.difficulty("stratum.difficulty_min", self.difficulty_min);
+        let difficulty_max = problems.difficulty("stratum.difficulty_max", self.difficulty_max);
+        if difficulty_max < difficulty_min {
+            let right = format_args!("must not be below stratum.difficulty_min = {difficulty_min}");
+            problems.add("stratum.difficulty_max", difficulty_max, right);
+        }
+        Stratum {
+            listen: problems.address("stratum.listen", &self.listen),
+            instance: self.instance,
+            extranonce2_bytes: self.extranonce2_bytes,
+            version_mask,
+            difficulty_min,
+            difficulty_max,
+            handshake: problems.seconds("stratum.handshake_s", self.handshake_s, 3_600),
+            idle: problems.seconds("stratum.idle_s", self.idle_s, 86_400),
+            resume: problems.seconds("stratum.resume_s", self.resume_s, 86_400),
+        }
+    }
+}
+
+impl RawChain {
+    fn check(self, problems: &mut Problems) -> Chain {
+        let algorithm = problems.algorithm("chain.algorithm", &self.algorithm);
+        if self.maturity == Some(0) {
+            problems.add("chain.maturity", 0, "must be at least 1 block");
+        }
+        match self.kind.as_str() {
+            "node" => {
+                if self.payout_address.is_empty() {
+                    let right = "must be an address of this chain: it is who the blocks pay";
+                    problems.add("chain.payout_address", "\"\"", right);
+                }
+                if self.nodes.is_empty() {
+                    let right =
+                        "must list at least one node, e.g. [{ url = \"http://127.0.0.1:8332\" }]";
+                    problems.add("chain.nodes", "[]", right);
+                }
+                if !(50..=60_000).contains(&self.poll_ms) {
+                    problems.add("chain.poll_ms", self.poll_ms, "must be 50 to 60000");
+                }
+                let dialect = Dialect::named(&self.dialect).unwrap_or_else(|| {
+                    let found = format_args!("{:?}", self.dialect);
+                    let known = Dialect::ALL.map(|dialect| dialect.name).join(", ");
+                    problems.add("chain.dialect", found, format_args!("must be one of {known}"));
+                    Dialect::BITCOIN
+                });
+                Chain::Nodes(Nodes {
+                    dialect,
+                    maturity: self.maturity,
+                    nodes: self.nodes.into_iter().map(|node| node.check(problems)).collect(),
+                    algorithm,
+                    payout_address: self.payout_address,
+                    poll: Duration::from_millis(self.poll_ms),
+                    refresh: problems.seconds("chain.refresh_s", self.refresh_s, 600),
+                })
+            }
+            other => {
+                if other != "devchain" {
+                    let found = format_args!("{other:?}");
+                    problems.add("chain.kind", found, "must be \"devchain\" or \"node\"");
+                }
+                if !self.nodes.is_empty() {
+                    let right = "is only for chain.kind = \"node\"";
+                    problems.add("chain.nodes", "[..]", right);
+                }
+                Chain::Dev(DevChain {
+                    algorithm,
+                    spacing: problems.seconds("chain.spacing_s", self.spacing_s, 3_600),
+                    maturity: self.maturity.unwrap_or(MATURITY_BLOCKS),
+                    payout_address: Some(self.payout_address).filter(|text| !text.is_empty()),
+                })
+            }
+        }
+    }
+}
+
+impl RawNode {
+    fn check(self, problems: &mut Problems) -> NodeAddress {
+        if !self.url.starts_with("http://") {
+            let found = format_args!("{:?}", self.url);
+            problems.add("chain.nodes.url", found, "must start with http://");
+        }
+        let auth = match (self.user, self.password, self.cookie_file) {
+            (None, None, None) => NodeAuth::None,
+            (None, None, Some(path)) => NodeAuth::Cookie(path.into()),
+            (Some(user), Some(password), None) => NodeAuth::Password { user, password },
+            _ => {
+                let right = "must be both user and password, or cookie_file alone, or none of them";
+                problems.add("chain.nodes.user", "..", right);
+                NodeAuth::None
+            }
+        };
+        NodeAddress { url: self.url, auth }
+    }
+}
+
+fn slot(
+    problems: &mut Problems,
+    key: &'static str,
+    component: String,
+    digest: Option<String>,
+    config: Table,
+) -> Slot {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if component.is_empty() || !component.bytes().all(plain) || Path::new(&component).is_absolute()
+    {
+        let found = format_args!("{component:?}");
+        problems.add(key, found, "must be a component's name, e.g. \"payout-pplns\"");
+    }
+    let digest = digest.and_then(|text| {
+        let parsed = text.parse();
+        parsed.inspect_err(|error| problems.add(key, format_args!("digest {text:?}"), error)).ok()
+    });
+    let config = serde_json::to_string(&config).expect("TOML tables have text keys");
+    Slot { component, digest, config }
+}

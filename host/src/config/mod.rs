@@ -1,0 +1,218 @@
+//! Settings: TOML and environment, read once into what the program needs.
+//!
+//! Every key `a.b` can be overridden by the environment variable `CHIMERA_A__B`. Unknown
+//! keys and nonsense are refused with the key's name and what would be right.
+
+mod check;
+mod raw;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chimera_chain::{Dialect, NodeAuth};
+use chimera_plugin::Digest;
+use chimera_pow::{Algorithm, Difficulty};
+
+pub use check::{ConfigError, Problem};
+
+/// Everything an operator can decide, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[pool]`
+    pub pool: Pool,
+    /// `[stratum]`
+    pub stratum: Stratum,
+    /// `[chain]`
+    pub chain: Chain,
+    /// What amounts are shown in.
+    pub coin: Coin,
+    /// `[payout]`
+    pub payout: Slot,
+    /// How often work is settled by accruing schemes.
+    pub settle_interval: Duration,
+    /// `[auth]`
+    pub auth: Slot,
+    /// `[difficulty]`
+    pub difficulty: Slot,
+    /// How often each session's difficulty is reconsidered.
+    pub retarget_interval: Duration,
+    /// `[plugins] directory`: `.wasm` files that override the shipped components.
+    pub plugin_directory: Option<PathBuf>,
+    /// `[api] listen`
+    pub api_listen: SocketAddr,
+    /// `[log]`
+    pub log: Log,
+}
+
+/// The pool as a whole.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    /// Shown to miners and in the API; the tag in the blocks it finds.
+    pub name: String,
+    /// Ledger, share log, compiled plugins, embedded chain.
+    pub data_dir: PathBuf,
+    /// Connections beyond it are told that the pool is full.
+    pub miners_max: u32,
+    /// How long a shutdown may take.
+    pub grace: Duration,
+    /// What `true` means to a miner.
+    pub durability: Durability,
+}
+
+/// When a miner is told that its share counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// After the share is on disk.
+    Durable,
+    /// As soon as it is judged: a crash may lose the last few milliseconds.
+    Relaxed,
+}
+
+/// The door miners come through.
+#[derive(Debug, Clone)]
+pub struct Stratum {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// First byte of every extranonce1: different for each instance of one pool.
+    pub instance: u8,
+    /// Bytes of the miner's part of the nonce space.
+    pub extranonce2_bytes: u8,
+    /// Version bits miners may roll, as far as the chain allows.
+    pub version_mask: u32,
+    /// No session goes below.
+    pub difficulty_min: Difficulty,
+    /// No session goes above (nor above the network's).
+    pub difficulty_max: Difficulty,
+    /// How long an unauthorised connection may linger.
+    pub handshake: Duration,
+    /// How long a silent connection may live.
+    pub idle: Duration,
+    /// How long a lost session can be resumed.
+    pub resume: Duration,
+}
+
+/// What amounts are shown in.
+#[derive(Debug, Clone)]
+pub struct Coin {
+    /// Its short name.
+    pub ticker: String,
+    /// Digits after the point.
+    pub decimals: u8,
+}
+
+/// Where blocks come from and go to.
+#[derive(Debug, Clone)]
+pub enum Chain {
+    /// The chain inside this process.
+    Dev(DevChain),
+    /// Nodes over JSON-RPC.
+    Nodes(Nodes),
+}
+
+/// The embedded chain.
+#[derive(Debug, Clone)]
+pub struct DevChain {
+    /// Its proof of work.
+    pub algorithm: Algorithm,
+    /// Time between blocks it aims at.
+    pub spacing: Duration,
+    /// Confirmations until a reward may be spent.
+    pub maturity: u32,
+    /// Who is paid; the chain's own wallet if not given.
+    pub payout_address: Option<String>,
+}
+
+/// Nodes that speak Bitcoin Core's JSON-RPC.
+#[derive(Debug, Clone)]
+pub struct Nodes {
+    /// In order of preference; blocks go to all.
+    pub nodes: Vec<NodeAddress>,
+    /// How the chain differs from others of its family.
+    pub dialect: Dialect,
+    /// Proof of work of the blocks to mine.
+    pub algorithm: Algorithm,
+    /// Who is paid.
+    pub payout_address: String,
+    /// Confirmations until a reward may be spent; the chain's usual number if not given.
+    pub maturity: Option<u32>,
+    /// How often the tip is asked for when long polling fails.
+    pub poll: Duration,
+    /// How often the template is refreshed for time and fees.
+    pub refresh: Duration,
+}
+
+/// One node.
+#[derive(Debug, Clone)]
+pub struct NodeAddress {
+    /// `http://host:port`
+    pub url: String,
+    /// How to log in.
+    pub auth: NodeAuth,
+}
+
+/// Which component fills a slot, and with what configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// Name of a shipped component, or of a file in the plugin directory.
+    pub component: String,
+    /// If given, the component must have this digest.
+    pub digest: Option<Digest>,
+    /// The component's own configuration, as JSON; it validates it itself.
+    pub config: String,
+}
+
+/// What is logged and how.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// A `tracing` filter, e.g. "info" or "chimera=debug".
+    pub level: String,
+    /// One JSON object per line instead of text.
+    pub json: bool,
+}
+
+impl Config {
+    /// The embedded default: everything in this process, on loopback.
+    pub fn embedded() -> Self {
+        Self::parse("", &[]).expect("the default configuration is valid: a test parses it")
+    }
+
+    /// Reads a file and the environment.
+    ///
+    /// # Errors
+    /// Every problem found, each with its key and what would be right.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
+        Self::parse(&text, &environment())
+            .map_err(|error| error.in_file(path.display().to_string()))
+    }
+
+    /// The embedded default with the environment's overrides.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn from_environment() -> Result<Self, ConfigError> {
+        Self::parse("", &environment())
+    }
+
+    /// Parses TOML text with overrides (`CHIMERA_POOL__NAME`, value).
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn parse(text: &str, overrides: &[(String, String)]) -> Result<Self, ConfigError> {
+        raw::read(text, overrides)?.check()
+    }
+}
+
+/// Prefix of environment variables that are keys.
+const PREFIX: &str = "CHIMERA_";
+/// Variables with the prefix that are no keys: the path of the file itself.
+const NOT_KEYS: [&str; 1] = ["CHIMERA_CONFIG"];
+
+fn environment() -> Vec<(String, String)> {
+    std::env::vars()
+        .filter(|(name, _)| name.starts_with(PREFIX) && !NOT_KEYS.contains(&name.as_str()))
+        .collect()
+}

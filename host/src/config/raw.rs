@@ -1,0 +1,148 @@
+//! The file as it is written: every key, its default, nothing checked but its type.
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::{ConfigError, Durability, PREFIX};
+
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($key:ident: $type:ty = $default:expr),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub(super) struct $name { $(pub(super) $key: $type,)* }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($key: $default,)* }
+            }
+        }
+    };
+}
+
+section!(RawConfig {
+    pool: RawPool = RawPool::default(),
+    stratum: RawStratum = RawStratum::default(),
+    chain: RawChain = RawChain::default(),
+    payout: RawPayout = RawPayout::default(),
+    auth: RawAuth = RawAuth::default(),
+    difficulty: RawDifficulty = RawDifficulty::default(),
+    plugins: RawPlugins = RawPlugins::default(),
+    api: RawApi = RawApi::default(),
+    log: RawLog = RawLog::default(),
+});
+
+section!(RawPool {
+    name: String = "Chimera".into(),
+    data_dir: String = "data".into(),
+    max_miners: u32 = 1_000,
+    grace_s: u64 = 10,
+    durability: Durability = Durability::Durable,
+});
+
+section!(RawStratum {
+    listen: String = "127.0.0.1:3333".into(),
+    instance: u8 = 0,
+    extranonce2_bytes: u8 = 8,
+    version_mask: String = "1fffe000".into(),
+    difficulty_min: f64 = 1e-6,
+    difficulty_max: f64 = 4_000_000_000.0,
+    handshake_s: u64 = 30,
+    idle_s: u64 = 600,
+    resume_s: u64 = 600,
+});
+
+section!(RawChain {
+    kind: String = "devchain".into(),
+    ticker: String = "DEV".into(),
+    decimals: u8 = 8,
+    payout_address: String = String::new(),
+    algorithm: String = "blake2s".into(),
+    spacing_s: u64 = 5,
+    maturity: Option<u32> = None,
+    dialect: String = "bitcoin".into(),
+    nodes: Vec<RawNode> = Vec::new(),
+    poll_ms: u64 = 500,
+    refresh_s: u64 = 30,
+});
+
+section!(RawNode {
+    url: String = String::new(),
+    user: Option<String> = None,
+    password: Option<String> = None,
+    cookie_file: Option<String> = None,
+});
+
+section!(RawPayout {
+    scheme: String = "payout-pplns".into(),
+    digest: Option<String> = None,
+    config: Table = Table::new(),
+    settle_interval_s: u64 = 60,
+});
+
+section!(RawAuth {
+    policy: String = "auth-open".into(),
+    digest: Option<String> = None,
+    config: Table = Table::new(),
+});
+
+section!(RawDifficulty {
+    strategy: String = "difficulty-vardiff".into(),
+    digest: Option<String> = None,
+    config: Table = Table::new(),
+    retarget_interval_s: u64 = 5,
+});
+
+section!(RawPlugins { directory: String = String::new() });
+
+section!(RawApi { listen: String = "127.0.0.1:8080".into() });
+
+section!(RawLog { level: String = "info".into(), format: String = "text".into() });
+
+/// Reads the text, then lays the environment over it.
+pub(super) fn read(text: &str, overrides: &[(String, String)]) -> Result<RawConfig, ConfigError> {
+    // Straight from the text first: only then an error can point at its line.
+    let config: RawConfig = toml::from_str(text).map_err(|error| ConfigError::syntax(&error))?;
+    if overrides.is_empty() {
+        return Ok(config);
+    }
+    let mut table: Table = toml::from_str(text).map_err(|error| ConfigError::syntax(&error))?;
+    for (variable, value) in overrides {
+        lay_over(&mut table, variable, value)?;
+        // One at a time, so that an error names the variable that brought it.
+        RawConfig::deserialize(table.clone())
+            .map_err(|error| ConfigError::variable(variable, value, &error.to_string()))?;
+    }
+    RawConfig::deserialize(table).map_err(|error| ConfigError::syntax(&error))
+}
+
+fn lay_over(table: &mut Table, variable: &str, text: &str) -> Result<(), ConfigError> {
+    let key = variable.strip_prefix(PREFIX).unwrap_or(variable).to_ascii_lowercase();
+    let mut path: Vec<&str> = key.split("__").collect();
+    let last = path.pop().filter(|last| !last.is_empty() && !path.is_empty()).ok_or_else(|| {
+        let problem = "names no key; the form is CHIMERA_SECTION__KEY, e.g. CHIMERA_POOL__NAME";
+        ConfigError::variable(variable, text, problem)
+    })?;
+    let mut section = table;
+    for name in path {
+        let entry = section.entry(name).or_insert_with(|| Value::Table(Table::new()));
+        section = entry.as_table_mut().ok_or_else(|| {
+            ConfigError::variable(variable, text, &format!("`{name}` is no section"))
+        })?;
+    }
+    section.insert(last.to_owned(), value_of(text, section.get(last)));
+    Ok(())
+}
+
+/// A variable's text is a TOML value if it reads as one, and plain text otherwise; where
+/// the file has text at this key, it stays text ("0123" is a name, not a number).
+fn value_of(text: &str, present: Option<&Value>) -> Value {
+    let plain = || Value::String(text.to_owned());
+    if present.is_some_and(Value::is_str) {
+        return plain();
+    }
+    toml::from_str::<Table>(&format!("value = {text}"))
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(plain)
+}

@@ -1,0 +1,298 @@
+//! One miner's connection: bytes and the pool's news into the session, its effects out.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use chimera_store::ShareRecord;
+use chimera_stratum::{
+    AuthAnswer, AuthTicket, CloseReason, Counters, Effect, Line, LineBuffer, Login, NotifyLine,
+    Outbox, Reconnect, Session,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use crate::clock::now_ms;
+use crate::config::Durability;
+use crate::gate::Gate;
+use crate::policy::Retarget;
+use crate::recorder::{Fate, Mailbox};
+
+/// A miner that does not take its lines for so long is gone or hostile.
+const WRITE_MAX: Duration = Duration::from_secs(10);
+/// Answers of policies under way to one connection.
+const ANSWERS_MAX: usize = 64;
+
+/// A policy's answer on its way back.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// Who a user is.
+    Login(AuthTicket, AuthAnswer),
+    /// What the difficulty becomes.
+    Retarget(Retarget),
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("the miner closed the connection")]
+    Closed,
+    #[error("the connection broke: {0}")]
+    Broke(#[from] std::io::Error),
+    #[error("the miner did not take its lines for {}s", WRITE_MAX.as_secs())]
+    SlowReader,
+    #[error("no worker was authorised within {}s", .0.as_secs())]
+    Handshake(Duration),
+    #[error("nothing was heard for {}s", .0.as_secs())]
+    Silent(Duration),
+    #[error("{0}")]
+    Session(CloseReason),
+    #[error("the pool is stopping")]
+    Leaving,
+}
+
+/// A session with what the pool keeps beside it.
+pub(crate) struct Connection {
+    gate: Arc<Gate>,
+    peer: SocketAddr,
+    session: Session,
+    out: Outbox,
+    lines: LineBuffer,
+    mailbox: Arc<Mailbox>,
+    answers: mpsc::Receiver<Answer>,
+    answers_to: mpsc::Sender<Answer>,
+    jobs: watch::Receiver<Option<Arc<NotifyLine>>>,
+    /// Words the difficulty strategy keeps for this session.
+    difficulty_state: Vec<u64>,
+    /// A retarget was asked for and not yet answered.
+    measuring: bool,
+    authorised: bool,
+    /// Credited shares whose fate is unknown.
+    unanswered: u32,
+    counted: Counters,
+}
+
+impl Connection {
+    /// A connection that has said nothing yet.
+    pub(crate) fn new(gate: Arc<Gate>, peer: SocketAddr) -> Self {
+        let (answers_to, answers) = mpsc::channel(ANSWERS_MAX);
+        Self {
+            session: Session::new(gate.session, now_ms()),
+            jobs: gate.jobs.clone(),
+            gate,
+            peer,
+            out: Outbox::default(),
+            lines: LineBuffer::default(),
+            mailbox: Arc::default(),
+            answers,
+            answers_to,
+            difficulty_state: Vec::new(),
+            measuring: false,
+            authorised: false,
+            unanswered: 0,
+            counted: Counters::default(),
+        }
+    }
+
+    /// Serves until either side ends it. The seat is parked for the miner's return.
+    pub(crate) async fn serve(mut self, mut socket: TcpStream) {
+        let end = match self.talk(&mut socket).await {
+            Err(End::Leaving) => self.say_goodbye(&mut socket).await,
+            other => other,
+        };
+        if let Err(end) = end {
+            tracing::debug!(peer = %self.peer, %end, "connection ended");
+        }
+        self.count();
+        if self.authorised {
+            self.gate.totals.authorised.fetch_sub(1, Ordering::Relaxed);
+        }
+        if let Some(seat) = self.session.park() {
+            self.gate.park(seat);
+        }
+    }
+
+    async fn talk(&mut self, socket: &mut TcpStream) -> Result<(), End> {
+        let started = Instant::now();
+        let (handshake, idle) = (self.gate.settings.handshake, self.gate.settings.idle);
+        let mut heard = started;
+        let mut ticks =
+            interval_at(started + self.gate.retarget_interval, self.gate.retarget_interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.jobs.mark_changed();
+        loop {
+            let deadline = if self.authorised { heard + idle } else { started + handshake };
+            tokio::select! {
+                biased;
+                () = self.gate.leaving.cancelled() => return Err(End::Leaving),
+                changed = self.jobs.changed() => {
+                    changed.map_err(|_| End::Leaving)?;
+                    let job = self.jobs.borrow_and_update().clone();
+                    job.inspect(|job| self.session.new_job(job, &mut self.out));
+                }
+                () = self.mailbox.arrived() => self.deliver_fates(),
+                Some(answer) = self.answers.recv() => self.deliver(answer),
+                read = socket.read(self.lines.space()), if self.session.wants_input() => {
+                    match read? {
+                        0 => return Err(End::Closed),
+                        count => self.lines.filled(count),
+                    }
+                    heard = Instant::now();
+                }
+                _ = ticks.tick(), if self.authorised && !self.measuring => self.measure(),
+                () = tokio::time::sleep_until(deadline) => {
+                    return Err(if self.authorised {
+                        End::Silent(idle)
+                    } else {
+                        End::Handshake(handshake)
+                    });
+                }
+            }
+            self.act(socket).await?;
+            self.take_lines(socket).await?;
+        }
+    }
+
+    /// Handles whole lines while the session wants them; the rest stays in the buffer and
+    /// so, in the end, in the miner's socket.
+    async fn take_lines(&mut self, socket: &mut TcpStream) -> Result<(), End> {
+        while self.session.wants_input() {
+            match self.lines.next_line() {
+                Some(Line::Text(line)) => self.session.handle_line(line, &mut self.out),
+                Some(Line::TooLong) => self.session.line_too_long(&mut self.out),
+                None => break,
+            }
+            if !self.out.effects.is_empty() {
+                self.act(socket).await?;
+            }
+        }
+        self.act(socket).await
+    }
+
+    /// Does what the session asked for, in order, then writes.
+    async fn act(&mut self, socket: &mut TcpStream) -> Result<(), End> {
+        while !self.out.effects.is_empty() {
+            let mut effects = std::mem::take(&mut self.out.effects);
+            for effect in effects.drain(..) {
+                self.perform(effect, socket).await?;
+            }
+            // What answering an effect asked for in turn is done next; the memory is kept.
+            if self.out.effects.is_empty() {
+                self.out.effects = effects;
+            }
+        }
+        self.write(socket).await
+    }
+
+    async fn perform(&mut self, effect: Effect, socket: &mut TcpStream) -> Result<(), End> {
+        match effect {
+            Effect::Subscribe { resume } => match self.gate.take_seat(resume) {
+                Ok(seat) => self.session.subscribed(seat, &mut self.out),
+                Err(error) => {
+                    tracing::error!(%error, "a miner was refused");
+                    self.session.no_seat(&mut self.out);
+                }
+            },
+            Effect::Authorize(login) => self.ask_who(login),
+            Effect::Found(solution) => self.gate.candidates.offer(&solution).await,
+            Effect::Credit(share) => {
+                self.unanswered += 1;
+                let record = ShareRecord::from_share(&share, now_ms());
+                self.gate.recorder.add(record, &self.mailbox).await;
+                if self.gate.durability == Durability::Relaxed {
+                    self.session.durable(1, &mut self.out);
+                }
+            }
+            Effect::Close(reason) => {
+                self.write(socket).await?;
+                return Err(End::Session(reason));
+            }
+        }
+        Ok(())
+    }
+
+    fn ask_who(&self, login: Login) {
+        let (gate, peer, answers) = (Arc::clone(&self.gate), self.peer, self.answers_to.clone());
+        tokio::spawn(async move {
+            let ticket = login.ticket;
+            let answer = gate.auth.decide(&login, peer, &gate.difficulty).await;
+            // The connection may have ended meanwhile: then nobody waits for this.
+            let _ = answers.send(Answer::Login(ticket, answer)).await;
+        });
+    }
+
+    fn deliver(&mut self, answer: Answer) {
+        match answer {
+            Answer::Login(ticket, answer) => {
+                if matches!(answer, AuthAnswer::Allow { .. }) && !self.authorised {
+                    self.authorised = true;
+                    self.gate.totals.authorised.fetch_add(1, Ordering::Relaxed);
+                }
+                self.session.authorized(ticket, answer, &mut self.out);
+            }
+            Answer::Retarget(Retarget { next, state }) => {
+                self.measuring = false;
+                self.difficulty_state = state;
+                self.session.measured(now_ms());
+                next.inspect(|next| self.session.retarget(*next, &mut self.out));
+            }
+        }
+    }
+
+    fn measure(&mut self) {
+        if !self.session.is_mining() {
+            return;
+        }
+        let row = self.session.measure(now_ms());
+        let state = std::mem::take(&mut self.difficulty_state);
+        self.measuring = self.gate.difficulty.ask(row, state, self.answers_to.clone());
+    }
+
+    fn deliver_fates(&mut self) {
+        for fate in self.mailbox.take() {
+            let (Fate::Durable(count) | Fate::Lost(count)) = fate;
+            self.unanswered = self.unanswered.saturating_sub(count);
+            match fate {
+                // Already answered.
+                Fate::Durable(_) | Fate::Lost(_) if self.gate.durability == Durability::Relaxed => {
+                }
+                Fate::Durable(count) => self.session.durable(count, &mut self.out),
+                Fate::Lost(count) => self.session.not_durable(count, &mut self.out),
+            }
+        }
+    }
+
+    /// Tells the miner to come back, and answers every share that was credited.
+    async fn say_goodbye(&mut self, socket: &mut TcpStream) -> Result<(), End> {
+        self.session.reconnect(&Reconnect::default(), &mut self.out);
+        self.write(socket).await?;
+        let deadline = Instant::now() + self.gate.grace;
+        while self.unanswered > 0 {
+            tokio::time::timeout_at(deadline, self.mailbox.arrived())
+                .await
+                .map_err(|_| End::Leaving)?;
+            self.deliver_fates();
+            self.write(socket).await?;
+        }
+        Ok(socket.shutdown().await?)
+    }
+
+    async fn write(&mut self, socket: &mut TcpStream) -> Result<(), End> {
+        self.count();
+        if self.out.bytes.is_empty() {
+            return Ok(());
+        }
+        let written = tokio::time::timeout(WRITE_MAX, socket.write_all(&self.out.bytes)).await;
+        self.out.bytes.clear();
+        Ok(written.map_err(|_| End::SlowReader)??)
+    }
+
+    fn count(&mut self) {
+        let counters = *self.session.counters();
+        self.gate.totals.add(&self.counted, &counters);
+        self.counted = counters;
+    }
+}

@@ -1,0 +1,403 @@
+//! The PoolManager: puts the parts together in the order they depend on each other, runs
+//! them, and stops them in the reverse order. The one place where they all meet.
+//!
+//! | part | task | it ends |
+//! |---|---|---|
+//! | API | `Watch::serve` | last of all |
+//! | chain | inside `NodeChain` | when dropped |
+//! | work feed | `work_feed::run` | when stopping |
+//! | gate | `Gate::serve` | when stopping, after the last goodbye |
+//! | recorder | `Recorder::run` | when closed, after the last commit |
+//! | settler | `Settler::run` | when stopping, after the settlement under way |
+//! | difficulty | `DifficultyDesk::run` | with the gate |
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chimera_api::Lifecycle;
+use chimera_plugin::{
+    Artifact, AuthPolicy, DifficultyStrategy, Engines, Info, PayoutScheme, Registry,
+};
+use chimera_pow::Difficulty;
+use chimera_store::{Durability as StoreDurability, Store, StoreOptions};
+use chimera_stratum::{DifficultyLimits, NotifyLine, SessionConfig};
+use chimera_work::{JobSequence, NonceLayout};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::candidates::Candidates;
+use crate::chain;
+use crate::clock::now_ms;
+use crate::config::{Config, Durability, Slot};
+use crate::gate::{Gate, Totals};
+use crate::health::{Health, Probe};
+use crate::lifecycle::LifecycleCell;
+use crate::policy::{AuthDesk, DifficultyDesk};
+use crate::recorder::Recorder;
+use crate::schemes::Schemes;
+use crate::seats::Seats;
+use crate::settler::Settler;
+use crate::snapshot::{Assembled, Watch};
+use crate::work_feed;
+
+/// What a session starts at before the difficulty component has said anything.
+const DIFFICULTY_INITIAL: f64 = 1e-4;
+/// The first job must be there before the first miner.
+const FIRST_JOB_WAIT: Duration = Duration::from_secs(20);
+
+/// Why a pool that ran ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A part the pool cannot do without has ended.
+    #[error("{part} has ended by itself: {cause}")]
+    PartEnded {
+        /// Which.
+        part: &'static str,
+        /// Why, as far as known.
+        cause: String,
+    },
+    /// Something was still under way when the grace time was over.
+    #[error("the pool did not stop within {}s; every answered share is recorded", .0.as_secs())]
+    GraceOver(Duration),
+}
+
+/// Where a pool can be reached.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// Miners.
+    pub stratum: SocketAddr,
+    /// Everybody else.
+    pub api: SocketAddr,
+}
+
+/// A pool whose parts are put together and whose doors are bound, but not yet open.
+pub struct Pool {
+    addresses: Addresses,
+    stratum: TcpListener,
+    lifecycle: Arc<LifecycleCell>,
+    parts: Parts,
+    probes: Probes,
+    api: ApiTask,
+    grace: Duration,
+}
+
+/// What runs.
+struct Parts {
+    store: Arc<Store>,
+    recorder: Arc<Recorder>,
+    gate: Arc<Gate>,
+    settler: Arc<Settler>,
+    jobs: watch::Sender<Option<Arc<NotifyLine>>>,
+    sequence: JobSequence,
+}
+
+/// The voices of the parts that run as tasks here.
+#[derive(Debug)]
+struct Probes {
+    stratum: Probe,
+    share_log: Probe,
+}
+
+/// The API runs from before the first part starts until after the last one stopped.
+#[derive(Debug)]
+struct ApiTask {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl ApiTask {
+    async fn end(mut self) {
+        self.stop.cancel();
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for ApiTask {
+    fn drop(&mut self) {
+        // A start that failed half-way leaves no port open.
+        self.task.abort();
+    }
+}
+
+impl Pool {
+    /// Opens every part in the order they depend on each other and binds both doors. The
+    /// API answers from the first moment, with the state `starting`.
+    ///
+    /// # Errors
+    /// What part failed, and why; what was already opened is closed again.
+    pub async fn bind(config: Config) -> anyhow::Result<Self> {
+        let (stratum_listen, api_listen) = (config.stratum.listen, config.api_listen);
+        let stratum = bind(stratum_listen, "stratum.listen").await?;
+        let api = bind(api_listen, "api.listen").await?;
+        let addresses = Addresses { stratum: stratum.local_addr()?, api: api.local_addr()? };
+        let lifecycle = Arc::new(LifecycleCell::default());
+        lifecycle.advance(Lifecycle::Starting);
+        let health = Health::default();
+        let watch =
+            Arc::new(Watch::new(&config, addresses, Arc::clone(&lifecycle), health.clone()));
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(Arc::clone(&watch).serve(api, stop.clone()));
+        let api = ApiTask { stop, task };
+        match assemble(&config, &health, &watch).await {
+            Ok((parts, probes)) => {
+                let grace = config.pool.grace;
+                Ok(Self { addresses, stratum, lifecycle, parts, probes, api, grace })
+            }
+            Err(error) => {
+                lifecycle.advance(Lifecycle::Error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Where it can be reached.
+    pub const fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// The books, for reading.
+    pub fn store(&self) -> Arc<Store> {
+        Arc::clone(&self.parts.store)
+    }
+
+    /// Serves miners until told to stop, then drains: no new miner, every credited share
+    /// answered, the settlement under way finished.
+    ///
+    /// # Errors
+    /// When a part ended by itself, or the grace time was over first.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
+        let Self { stratum, lifecycle, parts, probes, api, grace, .. } = self;
+        let stopping = CancellationToken::new();
+        let Parts { store, recorder, gate, settler, jobs, sequence } = parts;
+        let feed = tokio::spawn(work_feed::run(
+            settler.chain.rounds(),
+            sequence,
+            Arc::clone(&gate.seats),
+            jobs,
+            stopping.clone(),
+        ));
+        let recording = {
+            let (recorder, store) = (Arc::clone(&recorder), Arc::clone(&store));
+            tokio::spawn(async move { recorder.run(&store, &probes.share_log).await })
+        };
+        let desk = {
+            let (gate, stopping) = (Arc::clone(&gate), stopping.clone());
+            tokio::spawn(async move { gate.difficulty.run(stopping).await })
+        };
+        let settling = {
+            let (settler, stopping) = (Arc::clone(&settler), stopping.clone());
+            tokio::spawn(async move { settler.run(stopping).await })
+        };
+        wait_for_first_job(&gate).await;
+        let mut serving = tokio::spawn(Arc::clone(&gate).serve(stratum, probes.stratum));
+        lifecycle.advance(Lifecycle::Running);
+
+        let mut recording = recording;
+        let ended_early = tokio::select! {
+            () = shutdown.cancelled() => None,
+            ended = &mut serving => Some(("the Stratum server", ended)),
+            ended = &mut recording => Some(("the share log", ended)),
+        };
+        lifecycle.advance(Lifecycle::Stopping);
+        gate.leaving.cancel();
+        let drain = async {
+            if !serving.is_finished() {
+                let _ = serving.await;
+            }
+            recorder.close();
+            if !recording.is_finished() {
+                let _ = recording.await;
+            }
+            stopping.cancel();
+            let _ = tokio::join!(feed, desk, settling);
+        };
+        let drained = tokio::time::timeout(grace, drain).await;
+        let outcome = match (ended_early, drained) {
+            (Some((part, ended)), _) => {
+                let cause = ended.err().map_or_else(|| "for no reason".into(), |e| e.to_string());
+                Err(RunError::PartEnded { part, cause })
+            }
+            (None, Err(_)) => Err(RunError::GraceOver(grace)),
+            (None, Ok(())) => Ok(()),
+        };
+        lifecycle.advance(if outcome.is_ok() { Lifecycle::Stopped } else { Lifecycle::Error });
+        api.end().await;
+        drop((gate, recorder));
+        close(settler, store).await;
+        outcome
+    }
+}
+
+/// Lets go of files, so that the pool can be opened again in the same process (T19). Whoever
+/// still holds a part closes it by dropping it.
+async fn close(settler: Arc<Settler>, store: Arc<Store>) {
+    let Some(settler) = Arc::into_inner(settler) else { return };
+    let chain = Arc::clone(&settler.chain);
+    drop(settler);
+    if let Some(chain) = Arc::into_inner(chain) {
+        chain.close().await;
+    }
+    if let Some(store) = Arc::into_inner(store) {
+        store.close().await;
+    }
+}
+
+async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.with_context(|| {
+        format!("cannot listen at {key} = {address}: is it in use by another program?")
+    })
+}
+
+/// A miner that connects gets its job at once; without a chain it waits like everybody.
+async fn wait_for_first_job(gate: &Gate) {
+    let mut jobs = gate.jobs.clone();
+    let first = jobs.wait_for(Option::is_some);
+    if tokio::time::timeout(FIRST_JOB_WAIT, first).await.is_err() {
+        tracing::warn!("the chain has given no work yet; miners will wait for it");
+    }
+}
+
+/// Puts the parts together: store, plugins, chain, then what needs them.
+async fn assemble(
+    config: &Config,
+    health: &Health,
+    watch: &Watch,
+) -> anyhow::Result<(Parts, Probes)> {
+    let data_dir = &config.pool.data_dir;
+    std::fs::create_dir_all(data_dir)
+        .with_context(|| format!("cannot create pool.data_dir = {}", data_dir.display()))?;
+    let probe = |name| health.part(name, now_ms());
+    let probes = Probes { stratum: probe("stratum"), share_log: probe("share-log") };
+    let layout = NonceLayout::new(4, config.stratum.extranonce2_bytes)?;
+
+    let store = Arc::new(open_store(config).await?);
+    let run = store.begin_run().await?;
+    watch.opened(&store);
+    let plugins = load_plugins(config).await?;
+    let origins = plugins.origins();
+    let chain = chain::connect(&config.chain, data_dir, &config.pool.name, layout).await;
+    let chain = Arc::new(chain.context("the chain cannot be used")?);
+    tracing::info!(run, payout_address = chain.payout_address(), "chain connected");
+
+    let Plugins { engines, payout: (artifact, payout), auth: (_, auth), difficulty } = plugins;
+    let schemes = Schemes::begin(Arc::clone(&store), engines, &artifact, payout).await?;
+    let recorder = Arc::new(Recorder::new(store.last_seq().await?));
+    let candidates = Arc::new(Candidates {
+        chain: Arc::clone(&chain),
+        store: Arc::clone(&store),
+        recorder: Arc::clone(&recorder),
+        generation: schemes.current().generation(),
+    });
+    let limits = DifficultyLimits {
+        initial: Difficulty::new(DIFFICULTY_INITIAL)?,
+        min: config.stratum.difficulty_min,
+        max: config.stratum.difficulty_max,
+    };
+    let seats = Seats::new(config.stratum.instance, layout, config.stratum.resume);
+    let (jobs, newest_job) = watch::channel(None);
+    let gate = Arc::new(Gate {
+        settings: config.stratum.clone(),
+        session: SessionConfig { version_mask: config.stratum.version_mask, difficulty: limits },
+        miners_max: config.pool.miners_max,
+        durability: config.pool.durability,
+        retarget_interval: config.retarget_interval,
+        grace: config.pool.grace,
+        jobs: newest_job,
+        recorder: Arc::clone(&recorder),
+        candidates: Arc::clone(&candidates),
+        auth: Arc::new(AuthDesk::new(auth, Arc::clone(&store), probe("auth"))),
+        difficulty: Arc::new(DifficultyDesk::new(difficulty.1, limits, probe("difficulty"))),
+        leaving: CancellationToken::new(),
+        seats: Arc::new(Mutex::new(seats)),
+        totals: Totals::default(),
+    });
+    let settler = Arc::new(Settler {
+        chain: Arc::clone(&chain),
+        store: Arc::clone(&store),
+        candidates,
+        schemes,
+        settle_interval: config.settle_interval,
+        probe: probe("payout"),
+    });
+    let (shown_gate, shown_settler) = (Arc::clone(&gate), Arc::clone(&settler));
+    watch.assembled(Assembled { run, gate: shown_gate, settler: shown_settler, origins });
+    let sequence = JobSequence::new(run);
+    Ok((Parts { store, recorder, gate, settler, jobs, sequence }, probes))
+}
+
+async fn open_store(config: &Config) -> anyhow::Result<Store> {
+    let durability = match config.pool.durability {
+        Durability::Durable => StoreDurability::Full,
+        Durability::Relaxed => StoreDurability::Relaxed,
+    };
+    let path = config.pool.data_dir.join("pool.sqlite");
+    let opened = Store::open_with(&path, StoreOptions { durability }).await;
+    opened.with_context(|| format!("cannot open the ledger {}", path.display()))
+}
+
+/// The loaded components, each with where it came from.
+pub(crate) struct Plugins {
+    pub(crate) engines: Arc<Engines>,
+    pub(crate) payout: (Artifact, PayoutScheme),
+    pub(crate) auth: (Artifact, AuthPolicy),
+    pub(crate) difficulty: (Artifact, DifficultyStrategy),
+}
+
+impl Plugins {
+    fn origins(&self) -> [String; 3] {
+        [&self.payout.0, &self.auth.0, &self.difficulty.0]
+            .map(|artifact| artifact.origin().to_string())
+    }
+
+    /// One line for each slot, for people.
+    pub(crate) fn describe(&self) -> [(&'static str, String); 3] {
+        let line = |info: &Info, config: &str| format!("{} {} {config}", info.name, info.version);
+        let (payout, auth, difficulty) = (&self.payout.1, &self.auth.1, &self.difficulty.1);
+        [
+            ("payout", line(payout.info(), payout.canonical_config())),
+            ("auth", line(auth.info(), auth.canonical_config())),
+            ("difficulty", line(difficulty.info(), difficulty.canonical_config())),
+        ]
+    }
+}
+
+/// Loads what the three slots name. Each component checks its own configuration, and is
+/// refused here, not at its first use.
+///
+/// # Errors
+/// Which slot, which component, and what is wrong with it or its configuration.
+pub(crate) async fn load_plugins(config: &Config) -> anyhow::Result<Plugins> {
+    let cache = config.pool.data_dir.join("compiled");
+    let registry = Registry::new(config.plugin_directory.as_deref())?;
+    let slots = [&config.payout, &config.auth, &config.difficulty].map(Slot::clone);
+    let load = move || load_slots(&cache, &registry, &slots);
+    tokio::task::spawn_blocking(load).await?
+}
+
+fn load_slots(
+    cache: &Path,
+    registry: &Registry,
+    [payout, auth, difficulty]: &[Slot; 3],
+) -> anyhow::Result<Plugins> {
+    let engines = Arc::new(Engines::new(Some(cache)).context("the plugin runtime")?);
+    let find = |slot: &Slot| match slot.digest {
+        Some(pinned) => registry.find_pinned(&slot.component, pinned),
+        None => registry.find(&slot.component),
+    };
+    let artifact = find(payout).context("slot payout")?;
+    let scheme = PayoutScheme::load(&engines, &artifact, &payout.config).context("slot payout")?;
+    let payout = (artifact, scheme);
+    let artifact = find(auth).context("slot auth")?;
+    let policy = AuthPolicy::load(&engines, &artifact, &auth.config).context("slot auth")?;
+    let auth = (artifact, policy);
+    let artifact = find(difficulty).context("slot difficulty")?;
+    let strategy = DifficultyStrategy::load(&engines, &artifact, &difficulty.config)
+        .context("slot difficulty")?;
+    Ok(Plugins { engines, payout, auth, difficulty: (artifact, strategy) })
+}

@@ -1,0 +1,246 @@
+//! Makes shares durable, many at a time, and only then lets them be answered.
+//!
+//! Sessions put judged shares into one batch; one task commits it. While a commit runs the
+//! next batch fills, so the batch size follows the load by itself. A full batch makes
+//! sessions wait, which stops them reading their sockets: nothing is dropped.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chimera_pow::Work;
+use chimera_store::{ShareRecord, Store};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::clock::now_ms;
+use crate::health::Probe;
+
+/// Shares waiting for the next commit; at 96 bytes each well below a megabyte.
+const BATCH_SHARES_MAX: usize = 8_192;
+/// How long a batch that cannot be written is retried before its miners are told. Miners
+/// resend nothing, so it is worth a wait; a firmware's own patience is about 30 s.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two tries: from here, doubling, up to the second figure.
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_LONGEST: Duration = Duration::from_secs(1);
+
+/// What became of the oldest unanswered shares of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// So many are on disk.
+    Durable(u32),
+    /// So many could not be recorded and never will be.
+    Lost(u32),
+}
+
+/// Where one session learns the fate of its shares, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Mailbox {
+    fates: Mutex<Vec<Fate>>,
+    arrived: Notify,
+}
+
+impl Mailbox {
+    /// Waits until there is news.
+    pub(crate) async fn arrived(&self) {
+        self.arrived.notified().await;
+    }
+
+    /// Takes the news, oldest first.
+    pub(crate) fn take(&self) -> Vec<Fate> {
+        std::mem::take(&mut lock(&self.fates))
+    }
+
+    fn put(&self, fate: Fate) {
+        let mut fates = lock(&self.fates);
+        match (fates.last_mut(), fate) {
+            (Some(Fate::Durable(count)), Fate::Durable(more))
+            | (Some(Fate::Lost(count)), Fate::Lost(more)) => *count += more,
+            _ => fates.push(fate),
+        }
+        self.arrived.notify_one();
+    }
+}
+
+#[derive(Debug, Default)]
+struct Batch {
+    records: Vec<ShareRecord>,
+    mailboxes: Vec<Arc<Mailbox>>,
+    /// Shares taken out of the batch whose commit has not ended.
+    in_flight: u64,
+    /// Work recorded since the start.
+    recorded: Work,
+    closed: bool,
+}
+
+/// What the share log has done since the start.
+#[derive(Debug, Default)]
+pub(crate) struct RecorderCounters {
+    /// Commits that ended well.
+    pub commits: AtomicU64,
+    /// Shares in them.
+    pub shares: AtomicU64,
+    /// Time spent in them, microseconds.
+    pub commit_us: AtomicU64,
+    /// Commits that failed; their shares were tried again or given up.
+    pub failures: AtomicU64,
+    /// Shares in the largest commit.
+    pub batch_max: AtomicU64,
+}
+
+/// The entrance to the share log.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    batch: Mutex<Batch>,
+    filled: Notify,
+    room: Notify,
+    /// Sequence number of the newest durable share.
+    committed: AtomicU64,
+    /// What was done, for the API.
+    pub counters: RecorderCounters,
+}
+
+impl Recorder {
+    /// Continues after the newest durable share.
+    pub(crate) fn new(last_seq: u64) -> Self {
+        Self {
+            batch: Mutex::default(),
+            filled: Notify::new(),
+            room: Notify::new(),
+            committed: AtomicU64::new(last_seq),
+            counters: RecorderCounters::default(),
+        }
+    }
+
+    /// Adds a share; waits while the batch is full. Its fate comes by the mailbox.
+    pub(crate) async fn add(&self, record: ShareRecord, mailbox: &Arc<Mailbox>) {
+        loop {
+            let room = self.room.notified();
+            {
+                let mut batch = lock(&self.batch);
+                if batch.records.len() < BATCH_SHARES_MAX {
+                    batch.records.push(record);
+                    batch.mailboxes.push(Arc::clone(mailbox));
+                    self.filled.notify_one();
+                    return;
+                }
+            }
+            room.await;
+        }
+    }
+
+    /// Sequence number of the last share ahead of one that would be added now.
+    pub(crate) fn seq_before_next(&self) -> u64 {
+        let batch = lock(&self.batch);
+        self.committed.load(Ordering::Acquire) + batch.in_flight + batch.records.len() as u64
+    }
+
+    /// Work made durable since the start.
+    pub(crate) fn recorded_work(&self) -> Work {
+        lock(&self.batch).recorded
+    }
+
+    /// No more shares will come: [`Self::run`] ends after the last commit.
+    pub(crate) fn close(&self) {
+        lock(&self.batch).closed = true;
+        self.filled.notify_one();
+    }
+
+    /// Commits batches until closed and empty.
+    pub(crate) async fn run(&self, store: &Store, probe: &Probe) {
+        probe.healthy(now_ms());
+        let mut in_trouble = false;
+        while let Some((records, mailboxes)) = self.take().await {
+            let durable = self.commit(store, &records, probe, in_trouble).await;
+            in_trouble = !durable;
+            let count = records.len() as u64;
+            {
+                // Both numbers move under the lock, or a reader would count shares twice.
+                let mut batch = lock(&self.batch);
+                batch.in_flight = 0;
+                if durable {
+                    self.committed.fetch_add(count, Ordering::Release);
+                    batch.recorded += records.iter().map(|record| record.work).sum();
+                }
+            }
+            let fate = if durable { Fate::Durable(1) } else { Fate::Lost(1) };
+            mailboxes.iter().for_each(|mailbox| mailbox.put(fate));
+        }
+    }
+
+    async fn take(&self) -> Option<(Vec<ShareRecord>, Vec<Arc<Mailbox>>)> {
+        loop {
+            let filled = self.filled.notified();
+            {
+                let mut batch = lock(&self.batch);
+                if !batch.records.is_empty() {
+                    batch.in_flight = batch.records.len() as u64;
+                    let taken =
+                        (std::mem::take(&mut batch.records), std::mem::take(&mut batch.mailboxes));
+                    self.room.notify_waiters();
+                    return Some(taken);
+                }
+                if batch.closed {
+                    return None;
+                }
+            }
+            filled.await;
+        }
+    }
+
+    /// Whether the batch is on disk. Tries for [`PATIENCE`], or once if the batch before
+    /// this one was given up.
+    async fn commit(
+        &self,
+        store: &Store,
+        records: &[ShareRecord],
+        probe: &Probe,
+        in_trouble: bool,
+    ) -> bool {
+        if in_trouble {
+            // The batch before was given up, but its last try may have reached the disk.
+            match store.last_seq().await {
+                Ok(last) => self.committed.store(last, Ordering::Release),
+                Err(_) => return false,
+            }
+        }
+        let first_seq = self.committed.load(Ordering::Acquire) + 1;
+        let started = Instant::now();
+        let mut pause = RETRY_FIRST;
+        loop {
+            let attempt = Instant::now();
+            match store.append_shares(first_seq, records, now_ms()).await {
+                Ok(_) => {
+                    let spent = u64::try_from(attempt.elapsed().as_micros()).unwrap_or(u64::MAX);
+                    self.counters.commit_us.fetch_add(spent, Ordering::Relaxed);
+                    self.counters.commits.fetch_add(1, Ordering::Relaxed);
+                    self.counters.shares.fetch_add(records.len() as u64, Ordering::Relaxed);
+                    self.counters.batch_max.fetch_max(records.len() as u64, Ordering::Relaxed);
+                    probe.healthy(now_ms());
+                    return true;
+                }
+                Err(error) => {
+                    let advice = "Free space on the disk of pool.data_dir, or make it writable; \
+                                  shares are refused until the log can be written.";
+                    self.counters.failures.fetch_add(1, Ordering::Relaxed);
+                    probe.unhealthy(error, advice, now_ms());
+                }
+            }
+            if in_trouble || started.elapsed() >= PATIENCE {
+                return self.is_recorded_after_all(store, first_seq, records.len()).await;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RETRY_LONGEST);
+        }
+    }
+
+    /// A commit can fail after it took effect; only the log knows.
+    async fn is_recorded_after_all(&self, store: &Store, first_seq: u64, count: usize) -> bool {
+        store.last_seq().await.is_ok_and(|last| last + 1 >= first_seq + count as u64)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,239 @@
+//! What the pool shows of itself: gathered here twice a second, published as one value.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use chimera_api::{
+    Addresses as ApiAddresses, Chain, Coin, ComponentHealth, ComponentState, Live, Plugin,
+    Sessions, ShareLog, Snapshot,
+};
+use chimera_chain::ChainHealth;
+use chimera_plugin::{Digest, Info};
+use chimera_store::Store;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::now_ms;
+use crate::config::{self, Config};
+use crate::gate::Gate;
+use crate::health::{Health, Probe};
+use crate::lifecycle::LifecycleCell;
+use crate::pool::Addresses;
+use crate::settler::Settler;
+
+const INTERVAL: Duration = Duration::from_millis(500);
+const LEDGER_ADVICE: &str = "Check the disk of pool.data_dir; shares wait in memory until the \
+                             ledger answers.";
+
+/// The parts that exist only once the pool is put together.
+pub(crate) struct Assembled {
+    /// Which start of this pool it is.
+    pub run: u32,
+    /// The door.
+    pub gate: Arc<Gate>,
+    /// Settlements, and with them the chain and the payout slot.
+    pub settler: Arc<Settler>,
+    /// Where the components of the slots came from: payout, auth, difficulty.
+    pub origins: [String; 3],
+}
+
+/// Gathers and publishes.
+pub(crate) struct Watch {
+    begun: Instant,
+    lifecycle: Arc<LifecycleCell>,
+    health: Health,
+    ledger: Probe,
+    constant: Snapshot,
+    network: String,
+    assembled: Mutex<Option<Assembled>>,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    store: watch::Sender<Option<Arc<Store>>>,
+}
+
+impl Watch {
+    /// What is known before anything is put together.
+    pub(crate) fn new(
+        config: &Config,
+        addresses: Addresses,
+        lifecycle: Arc<LifecycleCell>,
+        health: Health,
+    ) -> Self {
+        let constant = Snapshot {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            coin: Coin { ticker: config.coin.ticker.clone(), decimals: config.coin.decimals },
+            sessions: Sessions { max_miners: config.pool.miners_max.into(), ..Sessions::default() },
+            addresses: ApiAddresses {
+                stratum: vec![addresses.stratum.to_string()],
+                api: Some(addresses.api.to_string()),
+            },
+            ..Snapshot::default()
+        };
+        let network = match &config.chain {
+            config::Chain::Dev(_) => "devchain".to_owned(),
+            config::Chain::Nodes(nodes) => nodes.dialect.name.to_owned(),
+        };
+        Self {
+            begun: Instant::now(),
+            lifecycle,
+            ledger: health.part("ledger", now_ms()),
+            health,
+            snapshot: watch::Sender::new(Arc::new(constant.clone())),
+            constant,
+            network,
+            assembled: Mutex::default(),
+            store: watch::Sender::new(None),
+        }
+    }
+
+    /// The ledger is open.
+    pub(crate) fn opened(&self, store: &Arc<Store>) {
+        self.store.send_replace(Some(Arc::clone(store)));
+    }
+
+    /// The pool is put together.
+    pub(crate) fn assembled(&self, parts: Assembled) {
+        *self.assembled.lock().unwrap_or_else(PoisonError::into_inner) = Some(parts);
+    }
+
+    /// Serves the API, in every state of the pool, until told to stop.
+    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
+        self.publish();
+        let live = Live { snapshot: self.snapshot.subscribe(), store: self.store.subscribe() };
+        let ended = stop.clone().cancelled_owned();
+        let serving = tokio::spawn(chimera_api::serve(listener, chimera_api::router(live), ended));
+        let mut states = self.lifecycle.watch();
+        while !stop.is_cancelled() {
+            self.probe_ledger().await;
+            self.publish();
+            tokio::select! {
+                () = stop.cancelled() => {}
+                _ = states.changed() => {}
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+        }
+        // A reader that keeps its connection open must not keep the pool from ending.
+        serving.abort();
+        let _ = serving.await;
+    }
+
+    async fn probe_ledger(&self) {
+        let store = self.store.borrow().clone();
+        let Some(store) = store else { return };
+        match store.last_seq().await {
+            Ok(_) => self.ledger.healthy(now_ms()),
+            Err(error) => self.ledger.unhealthy(error, LEDGER_ADVICE, now_ms()),
+        }
+    }
+
+    fn publish(&self) {
+        let moment = *self.lifecycle.watch().borrow();
+        let mut snapshot = Snapshot {
+            taken_at_ms: now_ms(),
+            lifecycle: moment.state,
+            since_ms: moment.since_ms,
+            uptime_ms: u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            components: self.health.reports(),
+            ..self.constant.clone()
+        };
+        let assembled = self.assembled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(parts) = &*assembled {
+            self.add_running(&mut snapshot, parts);
+        }
+        self.snapshot.send_replace(Arc::new(snapshot));
+    }
+
+    fn add_running(&self, snapshot: &mut Snapshot, parts: &Assembled) {
+        let Assembled { run, gate, settler, origins } = parts;
+        snapshot.run = *run;
+        let template = settler.chain.rounds().borrow().clone();
+        snapshot.chain = template.map(|template| Chain {
+            network: self.network.clone(),
+            algorithm: template.algorithm.name().to_owned(),
+            height: template.height,
+            difficulty: template.target.difficulty().get(),
+        });
+        let totals = &gate.totals;
+        snapshot.sessions.connected = totals.connected.load(Ordering::Relaxed).into();
+        snapshot.sessions.authorised = totals.authorised.load(Ordering::Relaxed).into();
+        snapshot.verdicts = totals.by_verdict();
+        let log = &gate.recorder.counters;
+        snapshot.accepted_work = gate.recorder.recorded_work().hashes();
+        snapshot.share_log = ShareLog {
+            shares: log.shares.load(Ordering::Relaxed),
+            commits: log.commits.load(Ordering::Relaxed),
+            failures: log.failures.load(Ordering::Relaxed),
+            seconds: Duration::from_micros(log.commit_us.load(Ordering::Relaxed)).as_secs_f64(),
+            batch_max: log.batch_max.load(Ordering::Relaxed),
+        };
+        snapshot.components.push(chain_health(&settler.chain.health().borrow()));
+        snapshot.plugins = plugins(gate, settler, origins);
+    }
+}
+
+fn chain_health(health: &ChainHealth) -> ComponentHealth {
+    let (state, cause, since) = match health {
+        ChainHealth::Healthy { since } => (ComponentState::Healthy, None, *since),
+        ChainHealth::Unhealthy { cause, since, .. } => {
+            (ComponentState::Unhealthy, Some(cause.clone()), *since)
+        }
+    };
+    ComponentHealth {
+        name: "chain".to_owned(),
+        state,
+        cause,
+        since_ms: since * 1_000,
+        recommendation: health.recommendation().map(str::to_owned),
+    }
+}
+
+fn plugins(
+    gate: &Gate,
+    settler: &Settler,
+    [payout, auth, difficulty]: &[String; 3],
+) -> Vec<Plugin> {
+    let scheme = settler.schemes.current();
+    let (policy, strategy) = (gate.auth.policy(), gate.difficulty.strategy());
+    let plugin = |slot: &str, info: &Info, digest: Digest, config: &str, origin: &str, calls| {
+        let (calls, failures, last_error) = calls;
+        Plugin {
+            slot: slot.to_owned(),
+            name: info.name.clone(),
+            version: info.version.clone(),
+            digest: digest.to_string(),
+            origin: origin.to_owned(),
+            description: info.description.clone(),
+            config: serde_json::from_str(config).unwrap_or_default(),
+            calls,
+            failures,
+            last_error,
+        }
+    };
+    vec![
+        plugin(
+            "payout",
+            scheme.info(),
+            scheme.digest(),
+            scheme.config(),
+            payout,
+            scheme.calls.read(),
+        ),
+        plugin(
+            "auth",
+            policy.info(),
+            policy.digest(),
+            policy.canonical_config(),
+            auth,
+            gate.auth.calls.read(),
+        ),
+        plugin(
+            "difficulty",
+            strategy.info(),
+            strategy.digest(),
+            strategy.canonical_config(),
+            difficulty,
+            gate.difficulty.calls.read(),
+        ),
+    ]
+}

@@ -1,0 +1,285 @@
+//! A real pool on real sockets, and a miner that says exactly what a test wants.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use chimera::config::Config;
+use chimera::miner::{Found, MinerJob, Subscription, scan};
+use chimera::pool::Pool;
+use chimera_pow::{Algorithm, Difficulty};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// How long a test waits for something that must happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Settings of a pool for tests: free ports, blocks every second, rewards ripe at once.
+pub(crate) fn settings(data_dir: &std::path::Path) -> Vec<(String, String)> {
+    [
+        ("POOL__DATA_DIR", data_dir.to_str().expect("a temporary path is text")),
+        ("STRATUM__LISTEN", "127.0.0.1:0"),
+        ("API__LISTEN", "127.0.0.1:0"),
+        ("CHAIN__SPACING_S", "1"),
+        ("CHAIN__MATURITY", "2"),
+        ("PAYOUT__SETTLE_INTERVAL_S", "1"),
+        ("DIFFICULTY__STRATEGY", "difficulty-fixed"),
+        ("DIFFICULTY__CONFIG", "{ difficulty = \"0.000001\" }"),
+    ]
+    .map(|(key, value)| (format!("CHIMERA_{key}"), value.to_owned()))
+    .into()
+}
+
+/// A pool inside the test, stopped when asked.
+pub(crate) struct TestPool {
+    pub(crate) stratum: SocketAddr,
+    pub(crate) api: String,
+    shutdown: CancellationToken,
+    task: JoinHandle<Result<(), chimera::pool::RunError>>,
+    pub(crate) dir: TempDir,
+}
+
+impl TestPool {
+    /// Starts a pool with [`settings`] and what the test changes of them.
+    pub(crate) async fn start(changes: &[(&str, &str)]) -> Self {
+        Self::start_in(TempDir::new().expect("a temporary directory"), changes).await
+    }
+
+    /// Starts a pool on the data of another.
+    pub(crate) async fn start_in(dir: TempDir, changes: &[(&str, &str)]) -> Self {
+        let pool = Pool::bind(config(&dir, changes)).await.expect("the pool starts");
+        let addresses = pool.addresses();
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(pool.run(shutdown.clone()));
+        Self {
+            stratum: addresses.stratum,
+            api: format!("http://{}", addresses.api),
+            shutdown,
+            task,
+            dir,
+        }
+    }
+
+    /// Stops it in order and gives its data back.
+    pub(crate) async fn stop(self) -> TempDir {
+        self.shutdown.cancel();
+        let ended = tokio::time::timeout(PATIENCE, self.task).await;
+        ended.expect("a pool stops").expect("without a panic").expect("without an error");
+        self.dir
+    }
+
+    /// Asks the API.
+    pub(crate) async fn get(&self, route: &str) -> Value {
+        let url = format!("{}/api/v1/{route}", self.api);
+        let answer = reqwest::get(&url).await.expect("the API answers");
+        answer.json().await.expect("in JSON")
+    }
+
+    /// Asks until the answer is as it must become.
+    pub(crate) async fn wait_for(&self, route: &str, met: impl Fn(&Value) -> bool) -> Value {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let answer = self.get(route).await;
+            if met(&answer) {
+                return answer;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{route} stayed {answer:#}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// The settings of a test's pool, checked.
+pub(crate) fn config(dir: &TempDir, changes: &[(&str, &str)]) -> Config {
+    let mut settings = settings(dir.path());
+    settings
+        .extend(changes.iter().map(|(key, value)| (format!("CHIMERA_{key}"), (*value).to_owned())));
+    Config::parse("", &settings).expect("the test's settings are valid")
+}
+
+/// A miner under a test's control.
+pub(crate) struct Miner {
+    lines: BufReader<TcpStream>,
+    pub(crate) user: String,
+    pub(crate) subscription: Option<Subscription>,
+    pub(crate) session_id: String,
+    pub(crate) difficulty: Difficulty,
+    pub(crate) job: Option<MinerJob>,
+    /// Header time of the newest job, as it was sent.
+    pub(crate) time: String,
+    next_extranonce2: u128,
+}
+
+impl Miner {
+    /// Connects and says nothing.
+    pub(crate) async fn connect(pool: SocketAddr, user: &str) -> Self {
+        let socket = TcpStream::connect(pool).await.expect("the pool listens");
+        Self {
+            lines: BufReader::new(socket),
+            user: user.to_owned(),
+            subscription: None,
+            session_id: String::new(),
+            difficulty: Difficulty::ONE,
+            job: None,
+            time: String::new(),
+            next_extranonce2: 0,
+        }
+    }
+
+    /// Connects, subscribes, authorises, and waits for the first job.
+    pub(crate) async fn start(pool: SocketAddr, user: &str) -> Self {
+        let mut miner = Self::connect(pool, user).await;
+        miner.subscribe(None).await;
+        assert_eq!(miner.authorize().await["result"], true, "{user} may mine");
+        miner.wait_for_job().await;
+        miner
+    }
+
+    /// Subscribes, asking for the session of before if there was one.
+    pub(crate) async fn subscribe(&mut self, resume: Option<&str>) -> Value {
+        let params = resume.map_or(json!(["test/1"]), |id| json!(["test/1", id]));
+        let answer = self.call(1, "mining.subscribe", params).await;
+        let result = &answer["result"];
+        self.subscription = Subscription::from_values(&result[1], &result[2]).ok();
+        self.session_id = result[0][0][1].as_str().expect("a session id").to_owned();
+        answer
+    }
+
+    /// Authorises its user.
+    pub(crate) async fn authorize(&mut self) -> Value {
+        let params = json!([self.user, "x"]);
+        self.call(2, "mining.authorize", params).await
+    }
+
+    /// Sends a line.
+    pub(crate) async fn send(&mut self, line: &str) {
+        let line = format!("{line}\n");
+        self.lines.get_mut().write_all(line.as_bytes()).await.expect("the pool reads");
+    }
+
+    /// Sends a request and gives its answer, minding what comes between.
+    pub(crate) async fn call(&mut self, id: u64, method: &str, params: Value) -> Value {
+        self.send(&json!({ "id": id, "method": method, "params": params }).to_string()).await;
+        loop {
+            let line = self.line().await.expect("the pool answers");
+            if line["id"] == id && line.get("method").is_none() {
+                return line;
+            }
+        }
+    }
+
+    /// The next line, as it is; `None` when the pool closed.
+    pub(crate) async fn raw_line(&mut self) -> Option<Value> {
+        read_line(&mut self.lines).await
+    }
+
+    /// The two directions, for sending and reading at once.
+    pub(crate) fn split(self) -> (Reader, Writer) {
+        let (reader, writer) = self.lines.into_inner().into_split();
+        (Reader(BufReader::new(reader)), Writer(writer))
+    }
+
+    /// The next line, noting jobs and difficulties; `None` when the pool closed.
+    pub(crate) async fn line(&mut self) -> Option<Value> {
+        let line = self.raw_line().await?;
+        let params = &line["params"];
+        if line["method"] == "mining.set_difficulty" {
+            let number = params[0].as_f64().expect("a number");
+            self.difficulty = Difficulty::new(number).expect("a difficulty");
+        }
+        if line["method"] == "mining.notify" {
+            let fields = params.as_array().expect("parameters");
+            let subscription = self.subscription.as_ref().expect("no job before subscribe");
+            let job =
+                MinerJob::from_notify(fields, subscription, self.difficulty, Algorithm::Blake2s);
+            self.job = Some(job.expect("a job a miner understands"));
+            self.time = fields[7].as_str().expect("a time").to_owned();
+        }
+        Some(line)
+    }
+
+    /// Waits until there is work.
+    pub(crate) async fn wait_for_job(&mut self) {
+        while self.job.is_none() {
+            self.line().await.expect("the pool sends work");
+        }
+    }
+
+    /// Takes what has arrived without waiting.
+    pub(crate) async fn catch_up(&mut self) {
+        while let Ok(true) = tokio::time::timeout(Duration::from_millis(1), async {
+            self.lines.fill_buf().await.is_ok_and(|bytes| bytes.contains(&b'\n'))
+        })
+        .await
+        {
+            self.line().await;
+        }
+    }
+
+    /// Finds one share of the current job; each call looks at new work.
+    pub(crate) fn find_share(&mut self) -> (MinerJob, Found) {
+        let job = self.job.clone().expect("there is a job");
+        loop {
+            self.next_extranonce2 += 1;
+            if let Some(found) = scan(&job, self.next_extranonce2, 0..1_000_000) {
+                return (job, found);
+            }
+        }
+    }
+
+    /// The line that submits a share.
+    pub(crate) fn submit_line(&self, id: u64, job: &MinerJob, found: &Found) -> String {
+        let params = job.submit_params(&self.user, found);
+        json!({ "id": id, "method": "mining.submit", "params": params }).to_string()
+    }
+
+    /// Finds and submits one share of the newest job; the pool's answer.
+    pub(crate) async fn mine_share(&mut self) -> Value {
+        self.catch_up().await;
+        let (job, found) = self.find_share();
+        let params = job.submit_params(&self.user, &found);
+        self.call(4, "mining.submit", params).await
+    }
+
+    /// Mines until so many shares were accepted.
+    pub(crate) async fn mine(&mut self, shares: usize) {
+        let mut accepted = 0;
+        while accepted < shares {
+            accepted += usize::from(self.mine_share().await["result"] == true);
+        }
+    }
+}
+
+/// What the pool says to a miner.
+pub(crate) struct Reader(BufReader<OwnedReadHalf>);
+
+/// What a miner says to the pool.
+pub(crate) struct Writer(OwnedWriteHalf);
+
+impl Reader {
+    /// The next line, as it is; `None` when the pool closed.
+    pub(crate) async fn raw_line(&mut self) -> Option<Value> {
+        read_line(&mut self.0).await
+    }
+}
+
+impl Writer {
+    /// Sends a line.
+    pub(crate) async fn send(&mut self, line: &str) {
+        self.0.write_all(format!("{line}\n").as_bytes()).await.expect("the pool reads");
+    }
+}
+
+async fn read_line(lines: &mut (impl AsyncBufRead + Unpin)) -> Option<Value> {
+    let mut text = String::new();
+    let read = tokio::time::timeout(PATIENCE, lines.read_line(&mut text)).await;
+    // A connection may break in the middle of a line.
+    if read.expect("a line in time").is_err() || !text.ends_with('\n') {
+        return None;
+    }
+    Some(serde_json::from_str(&text).expect("every line is JSON"))
+}

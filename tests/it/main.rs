@@ -1,0 +1,9 @@
+//! End-to-end and cross-crate tests: one binary, real sockets, real components.
+
+mod door;
+mod harness;
+mod layering;
+mod node;
+mod pool_life;
+mod process;
+mod settings;

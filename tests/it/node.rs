@@ -1,0 +1,124 @@
+//! A pool on a real node: the embedded chain behind JSON-RPC, over HTTP.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chimera_api::{BasicAuth, RpcAnswer, json_rpc_router};
+use chimera_chain::{DevChain, DevNode, DevParams, system_clock};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::harness::{Miner, TestPool};
+
+/// A node that can be taken away and brought back at the same address.
+struct Node {
+    chain: DevNode,
+    address: SocketAddr,
+    serving: JoinHandle<()>,
+}
+
+impl Node {
+    async fn start() -> Self {
+        let params = DevParams { spacing_s: 1, ..DevParams::default() };
+        let chain = Arc::new(DevChain::in_memory(params).expect("the default rules are a chain"));
+        let chain = DevNode::new(chain, system_clock());
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        Self { serving: serve(&chain, listener), chain, address }
+    }
+
+    async fn goes_away(&mut self) {
+        self.serving.abort();
+        assert!((&mut self.serving).await.is_err(), "it was serving");
+    }
+
+    async fn comes_back(&mut self) {
+        let listener = TcpListener::bind(self.address).await.expect("its own port");
+        self.serving = serve(&self.chain, listener);
+    }
+
+    async fn new_address(&self) -> String {
+        let address = self.chain.call("getnewaddress", json!([])).await.expect("it has a wallet");
+        address.as_str().expect("text").to_owned()
+    }
+}
+
+fn serve(chain: &DevNode, listener: TcpListener) -> JoinHandle<()> {
+    let chain = chain.clone();
+    let handler = move |request: Value| -> RpcAnswer {
+        let chain = chain.clone();
+        Box::pin(async move { chain.serve(request).await })
+    };
+    let router = json_rpc_router(Some(BasicAuth::new("pool", "secret")), handler);
+    tokio::spawn(async move {
+        chimera_api::serve(listener, router, std::future::pending()).await.expect("it serves");
+    })
+}
+
+async fn pool_on(node: &Node) -> TestPool {
+    let nodes = format!(
+        "[{{ url = \"http://{}\", user = \"pool\", password = \"secret\" }}]",
+        node.address
+    );
+    TestPool::start(&[
+        ("CHAIN__KIND", "node"),
+        ("CHAIN__DIALECT", "devchain"),
+        ("CHAIN__NODES", &nodes),
+        ("CHAIN__PAYOUT_ADDRESS", &node.new_address().await),
+        ("CHAIN__POLL_MS", "100"),
+    ])
+    .await
+}
+
+fn chain_state(health: &Value) -> &Value {
+    let parts = health["components"].as_array().expect("a list");
+    let chain = parts.iter().find(|part| part["name"] == "chain");
+    &chain.expect("the chain is a part")["state"]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_miner_is_paid_by_a_node_over_http() {
+    let node = Node::start().await;
+    let pool = pool_on(&node).await;
+    let mut miner = Miner::start(pool.stratum, "alice.rig").await;
+    loop {
+        miner.mine(2).await;
+        let alice = pool.get("miners/alice").await;
+        if alice["balance"]["units"].as_str().is_some_and(|units| units != "0") {
+            break;
+        }
+    }
+    pool.stop().await;
+}
+
+/// T20, T27: a node that goes away is told as unhealthy, shares go on, and when it is back
+/// everything goes on by itself; a block found meanwhile is not lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn t20_a_node_away_and_back() {
+    let mut node = Node::start().await;
+    let pool = pool_on(&node).await;
+    let mut miner = Miner::start(pool.stratum, "alice.rig").await;
+    pool.wait_for("health", |health| chain_state(health) == "healthy").await;
+    let before = node.chain.chain().tip().borrow().height;
+
+    node.goes_away().await;
+    pool.wait_for("health", |health| chain_state(health) == "unhealthy").await;
+    // Shares are judged and recorded as ever, and in the end one of them is a block.
+    loop {
+        let answer = miner.mine_share().await;
+        assert_eq!(answer["result"], true, "{answer}");
+        let blocks = pool.get("blocks").await;
+        if !blocks["items"].as_array().expect("a list").is_empty() {
+            break;
+        }
+    }
+
+    node.comes_back().await;
+    pool.wait_for("health", |health| chain_state(health) == "healthy").await;
+    let mut tip = node.chain.chain().tip();
+    let grown = tip.wait_for(|tip| tip.height > before);
+    tokio::time::timeout(Duration::from_secs(60), grown).await.expect("in time").expect("lives");
+    pool.stop().await;
+}

@@ -1,0 +1,260 @@
+//! The real binary, as an operator runs it: started, killed, drained, on a full disk.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::harness::{Miner, PATIENCE, TestPool, settings};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_chimera");
+
+/// A pool in a process of its own; killed when dropped.
+struct Process {
+    child: Child,
+    stratum: SocketAddr,
+    api: String,
+}
+
+impl Process {
+    fn start(data_dir: &Path, changes: &[(&str, &str)]) -> Self {
+        Self::spawn(Command::new(BINARY), data_dir, changes)
+    }
+
+    /// `command` must run the binary with `run --json`'s arguments at its end.
+    fn spawn(mut command: Command, data_dir: &Path, changes: &[(&str, &str)]) -> Self {
+        let changes = changes.iter().map(|(key, value)| (format!("CHIMERA_{key}"), *value));
+        let mut child = command
+            .args(["run", "--json"])
+            .envs(settings(data_dir))
+            .envs(changes)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("piped");
+        BufReader::new(stdout).read_line(&mut line).expect("readable");
+        let bound: Value = serde_json::from_str(&line).expect("one line of JSON when it runs");
+        let text = |key: &str| bound[key].as_str().expect("an address").to_owned();
+        let stratum = text("stratum").parse().expect("an address");
+        Self { child, stratum, api: format!("http://{}", text("api")) }
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status().expect("kill is there");
+        assert!(sent.success());
+    }
+
+    /// Waits for the end; the exit code.
+    async fn ended(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("our child") {
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "the process goes on");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn get(&self, route: &str) -> Value {
+        let url = format!("{}/api/v1/{route}", self.api);
+        reqwest::get(&url).await.expect("the API answers").json().await.expect("in JSON")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Shares of an account, as the ledger has them.
+async fn recorded(pool: &TestPool, account: &str) -> u64 {
+    pool.get(&format!("miners/{account}")).await["shares"].as_u64().unwrap_or(0)
+}
+
+/// T23: every share that was answered `true` is in the log exactly once, after SIGKILL in
+/// the middle of mining, several times over.
+#[tokio::test(flavor = "multi_thread")]
+async fn t23_sigkill_loses_nothing_acknowledged() {
+    let dir = tempfile::TempDir::new().expect("a temporary directory");
+    let mut acknowledged = 0;
+    let mut sent = 0;
+    for round in 0..4_u64 {
+        let pool = Process::start(dir.path(), &[]);
+        let mut miner = Miner::start(pool.stratum, "alice.rig").await;
+        for _ in 0..10 + 7 * round {
+            sent += 1;
+            acknowledged += u64::from(miner.mine_share().await["result"] == true);
+        }
+        // Some more whose answers nobody waits for: in flight when the process dies.
+        for id in 0..20 {
+            let (job, found) = miner.find_share();
+            let line = miner.submit_line(100 + id, &job, &found);
+            miner.send(&line).await;
+            sent += 1;
+        }
+        pool.signal("-KILL");
+        while let Some(line) = miner.line().await {
+            acknowledged += u64::from(line["id"].as_u64() >= Some(100) && line["result"] == true);
+        }
+    }
+    let pool = TestPool::start_in(dir, &[]).await;
+    let shares = recorded(&pool, "alice").await;
+    assert!(shares >= acknowledged, "{acknowledged} were acknowledged, {shares} are recorded");
+    assert!(shares <= sent, "{sent} were sent, {shares} are recorded: some twice");
+    pool.stop().await;
+}
+
+/// SIGTERM under load: every credited share is answered, miners are told to come back, the
+/// process ends with 0 within the grace time.
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_drains_and_tells_miners_to_reconnect() {
+    let dir = tempfile::TempDir::new().expect("a temporary directory");
+    let mut pool = Process::start(dir.path(), &[("POOL__GRACE_S", "10")]);
+    let mut miner = Miner::start(pool.stratum, "alice.rig").await;
+    miner.mine(5).await;
+    for id in 0..50 {
+        let (job, found) = miner.find_share();
+        let line = miner.submit_line(100 + id, &job, &found);
+        miner.send(&line).await;
+    }
+    pool.signal("-TERM");
+    let (mut accepted, mut told) = (5, false);
+    while let Some(line) = miner.line().await {
+        accepted += u64::from(line["id"].as_u64() >= Some(100) && line["result"] == true);
+        told |= line["method"] == "client.reconnect";
+    }
+    assert!(told, "the miner was told to reconnect");
+    assert_eq!(pool.ended().await, Some(0));
+    let pool = TestPool::start_in(dir, &[]).await;
+    assert_eq!(recorded(&pool, "alice").await, accepted, "answered and recorded are the same");
+    pool.stop().await;
+}
+
+/// A full disk (a file size limit, as the kernel enforces it): no share is ever answered
+/// `true` that is not in the log, the pool says what is wrong and does not die.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_shares_and_says_so() {
+    let dir = tempfile::TempDir::new().expect("a temporary directory");
+    // One start without the limit makes the database and the chain.
+    let mut first = Process::start(dir.path(), &[]);
+    first.signal("-TERM");
+    first.ended().await;
+    let limit = largest_file_bytes(dir.path()) + 64 * 1024;
+    let mut shell = Command::new("sh");
+    // With SIGXFSZ ignored, writes beyond the limit fail as on a full disk.
+    let script = format!("trap '' XFSZ; exec prlimit --fsize={limit} \"$0\" \"$@\"");
+    shell.args(["-c", &script, BINARY]);
+    let pool = Process::spawn(shell, dir.path(), &[]);
+    let mut miner = Miner::start(pool.stratum, "alice.rig").await;
+    let mut accepted = 0;
+    let mut refusal = Value::Null;
+    for _ in 0..20_000 {
+        let answer = miner.mine_share().await;
+        if answer["result"] == true {
+            accepted += 1;
+        } else if answer["error"][1].as_str().is_some_and(|text| text.contains("stored")) {
+            refusal = answer;
+            break;
+        }
+    }
+    assert_eq!(refusal["error"][0], 20, "in the end a share is refused: {refusal}");
+    let health = pool.get("health").await;
+    let log = health["components"]
+        .as_array()
+        .and_then(|parts| parts.iter().find(|part| part["name"] == "share-log"))
+        .expect("the share log is a part");
+    assert_ne!(log["state"], "healthy", "{log}");
+    assert!(log["recommendation"].as_str().is_some_and(|hint| hint.contains("space")), "{log}");
+    drop(pool);
+    let pool = TestPool::start_in(dir, &[]).await;
+    let shares = recorded(&pool, "alice").await;
+    assert!(shares >= accepted, "{accepted} were answered true, {shares} are recorded");
+    pool.stop().await;
+}
+
+fn largest_file_bytes(dir: &Path) -> u64 {
+    let files = std::fs::read_dir(dir).expect("readable");
+    let bytes = files.map(|entry| entry.expect("readable").metadata().expect("there").len());
+    bytes.max().expect("the pool left files")
+}
+
+fn chimera(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
+    let output = Command::new(BINARY)
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .output()
+        .expect("the binary starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+}
+
+/// Each command's ends, as `chimera --help` documents them.
+#[test]
+fn exit_codes_are_as_documented() {
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/");
+    let (sample, node) = (format!("{config}chimera.toml"), format!("{config}node.toml"));
+    let nobody = "http://127.0.0.1:1";
+    for (arguments, environment, code, expected) in [
+        (&["config", "check", &sample][..], &[][..], 0, "payout-pplns"),
+        (&["config", "check", &node], &[], 0, "node"),
+        (&["config", "check"], &[("CHIMERA_PAYOUT__SCHEME", "payout-pps")], 0, "payout-pps"),
+        (&["config", "check"], &[("CHIMERA_POOL__MAX_MINER", "3")], 64, "CHIMERA_POOL__MAX_MINER"),
+        (&["config", "check"], &[("CHIMERA_PAYOUT__CONFIG", "{ n = 3 }")], 64, "/n"),
+        (&["config", "check"], &[("CHIMERA_PAYOUT__SCHEME", "payout-none")], 64, "payout-none"),
+        (&["config", "check", "/no/such.toml"], &[], 64, "/no/such.toml"),
+        (&["status", "--api", nobody], &[], 69, "Is the pool running?"),
+        (&["mine", "--url", "127.0.0.1:1", "--seconds", "1"], &[], 69, "is the pool running"),
+        (&["run"], &[("CHIMERA_POOL__MAX_MINERS", "0")], 64, "must be at least 1"),
+        (&["no-such-command"], &[], 2, "unrecognized subcommand"),
+    ] {
+        let (found, output) = chimera(arguments, environment);
+        assert_eq!(found, Some(code), "{arguments:?} {environment:?}: {output}");
+        assert!(output.contains(expected), "{arguments:?}: {output}");
+    }
+}
+
+/// A start that fails half-way says why, and leaves nothing behind (PM1).
+#[test]
+fn a_failed_start_names_the_cause() {
+    let dir = tempfile::TempDir::new().expect("a temporary directory");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("bound").to_string();
+    let data = dir.path().to_str().expect("a plain path");
+    for (key, value, expected) in [
+        ("CHIMERA_STRATUM__LISTEN", port.as_str(), "in use"),
+        // T8: an address this network does not know.
+        ("CHIMERA_CHAIN__PAYOUT_ADDRESS", "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2", "payout address"),
+        ("CHIMERA_PAYOUT__SCHEME", "auth-open", "payout"),
+        ("CHIMERA_PAYOUT__DIGEST", &"00".repeat(32), "is pinned"),
+    ] {
+        let environment = [
+            ("CHIMERA_POOL__DATA_DIR", data),
+            ("CHIMERA_STRATUM__LISTEN", "127.0.0.1:0"),
+            ("CHIMERA_API__LISTEN", "127.0.0.1:0"),
+            (key, value),
+        ];
+        let (code, output) = chimera(&["run"], &environment);
+        assert_eq!(code, Some(1), "{key}={value}: {output}");
+        assert!(output.contains(expected), "{key}={value}: {output}");
+    }
+}
+
+#[test]
+fn a_rehearsal_ends_with_a_balanced_ledger() {
+    let (code, output) = chimera(&["rehearse", "--blocks", "2", "--seed", "7", "--json"], &[]);
+    assert_eq!(code, Some(0), "{output}");
+    let last = output.lines().last().expect("one line");
+    let report: Value = serde_json::from_str(last).expect("of JSON");
+    assert_eq!(report["books_balance"], json!(true), "{report:#}");
+    assert!(report["blocks_settled"].as_u64() >= Some(2), "{report:#}");
+}

@@ -1,0 +1,99 @@
+//! Settings: every sample parses, every key can be overridden, nonsense is refused by name.
+
+use chimera::config::{Chain, Config};
+
+fn refused(text: &str, overrides: &[(&str, &str)]) -> String {
+    let overrides: Vec<_> =
+        overrides.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    Config::parse(text, &overrides).expect_err("it should have been refused").to_string()
+}
+
+#[test]
+fn the_samples_are_what_the_program_reads() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../config");
+    let mut samples = 0;
+    for sample in std::fs::read_dir(directory).expect("config/ is there") {
+        let path = sample.expect("readable").path();
+        let text = std::fs::read_to_string(&path).expect("readable");
+        Config::parse(&text, &[]).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        samples += 1;
+    }
+    assert!(samples >= 3);
+}
+
+#[test]
+fn the_commented_sample_shows_every_key_with_its_default() {
+    let text = include_str!("../../config/chimera.toml");
+    let shown = Config::parse(text, &[]).expect("the sample is valid");
+    assert_eq!(format!("{shown:?}"), format!("{:?}", Config::embedded()));
+}
+
+#[test]
+fn nonsense_is_refused_with_the_key_and_what_would_be_right() {
+    for (text, expected) in [
+        ("[pool]\nmax_miner = 3", "unknown field `max_miner`, expected one of"),
+        ("[pool]\nmax_miners = \"many\"", "expected u32"),
+        ("[pool]\nmax_miners = 0", "pool.max_miners = 0: must be at least 1"),
+        ("[pool]\ndurability = \"maybe\"", "expected `durable` or `relaxed`"),
+        ("[stratum]\nlisten = \"3333\"", "stratum.listen = \"3333\": must be address:port"),
+        ("[stratum]\ninstance = 256", "expected u8"),
+        ("[stratum]\nextranonce2_bytes = 9", "stratum.extranonce2_bytes = 9: "),
+        ("[stratum]\nversion_mask = \"wide\"", "stratum.version_mask"),
+        ("[stratum]\ndifficulty_min = 0.0", "stratum.difficulty_min = 0: must be a number from"),
+        (
+            "[stratum]\ndifficulty_min = 8.0\ndifficulty_max = 4.0",
+            "stratum.difficulty_max = 4: must not be below stratum.difficulty_min = 8",
+        ),
+        ("[chain]\nkind = \"ethereum\"", "must be \"devchain\" or \"node\""),
+        ("[chain]\nalgorithm = \"scrypt\"", "known are blake2s, sha256d, keccak256"),
+        ("[chain]\nkind = \"node\"", "chain.payout_address = \"\": must be an address"),
+        ("[payout]\nscheme = \"../evil\"", "payout.scheme"),
+        ("[plugins]\ndirectory = \"/no/such\"", "must be an existing directory"),
+        ("[log]\nformat = \"xml\"", "must be \"text\" or \"json\""),
+        ("[pool\n", "TOML parse error at line 1"),
+        ("[pool]\nname = \"a\"\nname = \"b\"", "line 3"),
+    ] {
+        let message = refused(text, &[]);
+        assert!(message.contains(expected), "{text:?}: {message}");
+    }
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let message = refused("[pool]\nmax_miners = 0\ngrace_s = 0\n[log]\nformat = \"xml\"", &[]);
+    for key in ["pool.max_miners", "pool.grace_s", "log.format"] {
+        assert!(message.contains(key), "{key} is not in {message}");
+    }
+}
+
+#[test]
+fn the_environment_lies_over_the_file() {
+    let overrides = [
+        ("CHIMERA_POOL__MAX_MINERS", "7"),
+        ("CHIMERA_POOL__NAME", "0123"),
+        ("CHIMERA_PAYOUT__SCHEME", "payout-pps"),
+        ("CHIMERA_PAYOUT__CONFIG", "{ fee_ppm = 5 }"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let text = "[pool]\nmax_miners = 3\nname = \"Old\"";
+    let config = Config::parse(text, &overrides).expect("valid");
+    assert_eq!(config.pool.miners_max, 7);
+    assert_eq!(config.pool.name, "0123", "text stays text");
+    assert_eq!(config.payout.component, "payout-pps");
+    assert_eq!(config.payout.config, r#"{"fee_ppm":5}"#);
+    assert!(matches!(config.chain, Chain::Dev(_)));
+}
+
+#[test]
+fn a_variable_that_fits_no_key_is_refused_by_its_name() {
+    for (variable, value, expected) in [
+        ("CHIMERA_POOL__MAX_MINER", "3", "CHIMERA_POOL__MAX_MINER"),
+        ("CHIMERA_POOL__MAX_MINERS", "many", "expected u32"),
+        ("CHIMERA_MAX_MINERS", "3", "names no key"),
+        ("CHIMERA_POOL__", "3", "names no key"),
+    ] {
+        let message = refused("", &[(variable, value)]);
+        assert!(message.contains(expected), "{variable}: {message}");
+        assert!(message.contains(variable));
+    }
+}
