@@ -12,7 +12,7 @@
 //! | difficulty | `DifficultyDesk::run` | with the gate |
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -279,7 +279,7 @@ async fn assemble(
     let store = Arc::new(open_store(config).await?);
     let run = store.begin_run().await?;
     watch.opened(&store);
-    let plugins = load_plugins(config).await?;
+    let plugins = load_plugins(config, Some(data_dir.join("compiled"))).await?;
     let origins = plugins.origins();
     let chain = chain::connect(&config.chain, data_dir, &config.pool.name, layout).await;
     let chain = Arc::new(chain.context("the chain cannot be used")?);
@@ -367,25 +367,27 @@ impl Plugins {
     }
 }
 
-/// Loads what the three slots name. Each component checks its own configuration, and is
+/// Loads what the three slots name; compiled code is kept in `cache`. Each component checks its own configuration, and is
 /// refused here, not at its first use.
 ///
 /// # Errors
 /// Which slot, which component, and what is wrong with it or its configuration.
-pub(crate) async fn load_plugins(config: &Config) -> anyhow::Result<Plugins> {
-    let cache = config.pool.data_dir.join("compiled");
+pub(crate) async fn load_plugins(
+    config: &Config,
+    cache: Option<PathBuf>,
+) -> anyhow::Result<Plugins> {
     let registry = Registry::new(config.plugin_directory.as_deref())?;
     let slots = [&config.payout, &config.auth, &config.difficulty].map(Slot::clone);
-    let load = move || load_slots(&cache, &registry, &slots);
+    let load = move || load_slots(cache.as_deref(), &registry, &slots);
     tokio::task::spawn_blocking(load).await?
 }
 
 fn load_slots(
-    cache: &Path,
+    cache: Option<&Path>,
     registry: &Registry,
     [payout, auth, difficulty]: &[Slot; 3],
 ) -> anyhow::Result<Plugins> {
-    let engines = Arc::new(Engines::new(Some(cache)).context("the plugin runtime")?);
+    let engines = Arc::new(Engines::new(cache).context("the plugin runtime")?);
     let find = |slot: &Slot| match slot.digest {
         Some(pinned) => registry.find_pinned(&slot.component, pinned),
         None => registry.find(&slot.component),

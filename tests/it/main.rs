@@ -4,6 +4,7 @@ mod door;
 mod harness;
 mod layering;
 mod node;
+mod plugins;
 mod pool_life;
 mod process;
 mod settings;

@@ -12,7 +12,7 @@ use crate::pool;
 /// configuration. Starts nothing and connects nowhere.
 pub async fn check(path: Option<&Path>, as_json: bool) -> anyhow::Result<Exit> {
     let outcome = match load(path) {
-        Ok(config) => pool::load_plugins(&config).await.map(|plugins| (config, plugins)),
+        Ok(config) => pool::load_plugins(&config, None).await.map(|plugins| (config, plugins)),
         Err(error) => Err(error),
     };
     match outcome {

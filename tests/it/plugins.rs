@@ -1,0 +1,143 @@
+//! A bad plugin in a running pool costs a decision, never the pool: miners stay connected,
+//! shares go on being recorded, and the trouble is told with its cause.
+
+use std::path::Path;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::harness::{Miner, TestPool};
+
+/// A plugin directory with the hostile component under a name of each class, and what
+/// other files a test adds.
+fn directory(files: &[(&str, &[u8])]) -> TempDir {
+    let dir = TempDir::new().expect("a temporary directory");
+    let target = Path::new(env!("CARGO_BIN_EXE_chimera")).ancestors().nth(2);
+    let hostile = target.expect("the binary is in target/").join("components/hostile.wasm");
+    let hostile = std::fs::read(&hostile).expect("the build leaves it there");
+    for name in ["payout-hostile", "auth-hostile", "difficulty-hostile"] {
+        std::fs::write(dir.path().join(format!("{name}.wasm")), &hostile).expect("writable");
+    }
+    for (name, bytes) in files {
+        std::fs::write(dir.path().join(name), bytes).expect("writable");
+    }
+    dir
+}
+
+fn part<'a>(health: &'a Value, name: &str) -> &'a Value {
+    let parts = health["components"].as_array().expect("a list");
+    parts.iter().find(|part| part["name"] == name).expect("every part is listed")
+}
+
+fn misdeed(name: &str) -> String {
+    format!("{{ misdeed = \"{name}\" }}")
+}
+
+/// Traps, endless loops, memory bombs, wrong lengths, nobody named: the settlement is held
+/// and told, nothing is booked, shares go on; with a good scheme a restart pays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_payout_plugin_holds_its_settlement_and_nothing_else() {
+    let plugins = directory(&[]);
+    let path = plugins.path().to_str().expect("a plain path");
+    for (name, cause) in [
+        ("trap", "on fire"),
+        ("loop", "fuel"),
+        ("grow", "memory"),
+        ("short", "weights where"),
+        ("nobody", "nobody"),
+        ("generous", "in all"),
+    ] {
+        let pool = TestPool::start(&[
+            ("PLUGINS__DIRECTORY", path),
+            ("PAYOUT__SCHEME", "payout-hostile"),
+            ("PAYOUT__CONFIG", &misdeed(name)),
+        ])
+        .await;
+        let mut miner = Miner::start(pool.stratum, "alice.rig").await;
+        let told = loop {
+            miner.mine(5).await;
+            let health = pool.get("health").await;
+            if part(&health, "payout")["state"] == "error" {
+                break part(&health, "payout").clone();
+            }
+        };
+        let text = told["cause"].as_str().expect("a cause");
+        assert!(text.contains(cause), "{name}: {text}");
+        assert!(told["recommendation"].as_str().is_some_and(|hint| hint.contains("held")));
+        // Its miners notice nothing.
+        miner.mine(5).await;
+        let alice = pool.get("miners/alice").await;
+        assert_eq!(alice["balance"]["units"], "0", "{name}: nothing is booked");
+        pool.stop().await;
+    }
+}
+
+/// A policy that fails lets nobody new in, and says why; whoever is connected goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_auth_plugin_refuses_and_is_told() {
+    let plugins = directory(&[]);
+    let path = plugins.path().to_str().expect("a plain path");
+    for name in ["trap", "loop", "anonymous"] {
+        let pool = TestPool::start(&[
+            ("PLUGINS__DIRECTORY", path),
+            ("AUTH__POLICY", "auth-hostile"),
+            ("AUTH__CONFIG", &misdeed(name)),
+        ])
+        .await;
+        let mut miner = Miner::connect(pool.stratum, "alice.rig").await;
+        miner.subscribe(None).await;
+        let answer = miner.authorize().await;
+        assert_eq!(answer["error"][0], 24, "{name}: {answer}");
+        let health =
+            pool.wait_for("health", |health| part(health, "auth")["state"] == "error").await;
+        assert!(part(&health, "auth")["cause"].is_string(), "{health:#}");
+        pool.stop().await;
+    }
+}
+
+/// A strategy that fails leaves every difficulty as it is: shares go on being credited.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_difficulty_plugin_changes_nothing() {
+    let plugins = directory(&[]);
+    let path = plugins.path().to_str().expect("a plain path");
+    for name in ["trap", "loop", "forgetful"] {
+        let pool = TestPool::start(&[
+            ("PLUGINS__DIRECTORY", path),
+            ("DIFFICULTY__STRATEGY", "difficulty-hostile"),
+            ("DIFFICULTY__CONFIG", &misdeed(name)),
+            ("DIFFICULTY__RETARGET_INTERVAL_S", "1"),
+        ])
+        .await;
+        let mut miner = Miner::start(pool.stratum, "alice.rig").await;
+        pool.wait_for("health", |health| part(health, "difficulty")["state"] == "error").await;
+        miner.mine(3).await;
+        pool.stop().await;
+    }
+}
+
+/// A component that is none is refused at the start, with what is wrong with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_component_is_refused_at_the_start() {
+    let plugins = directory(&[
+        ("payout-empty.wasm", b""),
+        ("payout-text.wasm", b"not wasm at all"),
+        ("payout-core.wasm", b"\0asm\x01\0\0\0"),
+        ("payout-truncated.wasm", b"\0asm\x0d\0\x01\0\x01\xff\xff"),
+    ]);
+    let path = plugins.path().to_str().expect("a plain path");
+    for (scheme, expected) in [
+        ("payout-empty", "no WebAssembly"),
+        ("payout-text", "no WebAssembly"),
+        ("payout-core", "core module"),
+        ("payout-truncated", ""),
+        ("payout-missing", "no component \"payout-missing\""),
+        ("auth-open", "payout-scheme"),
+    ] {
+        let dir = TempDir::new().expect("a temporary directory");
+        let changes = [("PLUGINS__DIRECTORY", path), ("PAYOUT__SCHEME", scheme)];
+        let config = crate::harness::config(&dir, &changes);
+        let refused = chimera::pool::Pool::bind(config).await.err().expect("it does not start");
+        let text = format!("{refused:#}");
+        assert!(text.contains("slot payout") && text.contains(expected), "{scheme}: {text}");
+    }
+}
