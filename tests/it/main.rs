@@ -7,4 +7,5 @@ mod node;
 mod plugins;
 mod pool_life;
 mod process;
+mod readme;
 mod settings;

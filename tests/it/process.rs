@@ -198,6 +198,55 @@ fn chimera(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, St
     (output.status.code(), text(&output.stdout) + &text(&output.stderr))
 }
 
+/// The README's first screen, on other ports: a pool, a miner in a second terminal, money.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_runs_a_pool_and_mines() {
+    let dir = tempfile::TempDir::new().expect("a temporary directory");
+    let pool = Process::start(dir.path(), &[]);
+    let stratum = pool.stratum.to_string();
+    let (code, output) = chimera(
+        &["mine", "--url", &stratum, "--user", "alice.cpu", "--shares", "200", "--json"],
+        &[],
+    );
+    assert_eq!(code, Some(0), "{output}");
+    for line in output.lines().filter(|line| !line.is_empty()) {
+        let event: Value = serde_json::from_str(line).expect("one JSON object per line");
+        assert!(event["event"].is_string(), "{line}");
+    }
+    assert!(pool.get("miners/alice").await["shares"].as_u64() >= Some(200));
+    let (code, output) = chimera(&["status", "--api", &pool.api], &[]);
+    assert_eq!(code, Some(0), "{output}");
+    assert!(output.contains("running"), "{output}");
+}
+
+/// `chimera devnode` is a node: it answers those who log in.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_chain_is_a_node_of_its_own() {
+    let dir = tempfile::TempDir::new().expect("a temporary directory");
+    let mut child = Command::new(BINARY)
+        .args(["devnode", "--listen", "127.0.0.1:0", "--user", "pool", "--password", "secret"])
+        .arg("--data-dir")
+        .arg(dir.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut line = String::new();
+    let stdout = child.stdout.take().expect("piped");
+    BufReader::new(stdout).read_line(&mut line).expect("readable");
+    let url = line.split_whitespace().find(|word| word.starts_with("http://"));
+    let url = url.expect("it says where").trim_end_matches(',').to_owned();
+    let question =
+        json!({ "id": 1, "method": "getblocktemplate", "params": [{ "rules": ["segwit"] }] });
+    let client = reqwest::Client::new();
+    let stranger = client.post(&url).json(&question).send().await.expect("it answers");
+    assert_eq!(stranger.status(), 401);
+    let ours = client.post(&url).basic_auth("pool", Some("secret")).json(&question);
+    let answer: Value = ours.send().await.expect("it answers").json().await.expect("JSON");
+    assert_eq!(answer["result"]["height"], 1, "{answer}");
+    child.kill().expect("our child");
+    child.wait().expect("our child");
+}
+
 /// Each command's ends, as `chimera --help` documents them.
 #[test]
 fn exit_codes_are_as_documented() {
