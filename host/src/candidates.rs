@@ -1,7 +1,8 @@
 //! Possible blocks: recorded first, handed in at once, and handed in again until the chain
 //! has answered.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chimera_chain::{Block, NodeChain, SubmitOutcome};
@@ -15,6 +16,9 @@ use crate::recorder::Recorder;
 /// How long the finder's connection waits for the chain's answer. Handing in goes on
 /// behind it; a node that is there answers in milliseconds.
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
+/// A stale solution can still win the round before this one; an older one cannot, and a
+/// miner could have very many of them.
+const LATE_BLOCKS_MAX: u64 = 1;
 /// Between two tries to record a candidate that was handed in already.
 const RECORD_PAUSE: Duration = Duration::from_secs(1);
 
@@ -29,15 +33,22 @@ pub(crate) struct Candidates {
     pub recorder: Arc<Recorder>,
     /// The payout generation that will settle them.
     pub generation: GenerationId,
+    /// Blocks that are being handed in again.
+    pub under_way: Mutex<HashSet<String>>,
 }
 
 impl Candidates {
-    /// Records a solution and hands it in to every node. Returns when the chain has
-    /// answered, or after a moment: then both go on by themselves.
+    /// Hands in a solution to every node and records it, at once and side by side: a slow
+    /// disk must not cost a block, nor a slow node its record. Returns when both are done,
+    /// or after a moment: then they go on by themselves.
     ///
     /// The block's place in the share log is the share before it (exact PPLNS leaves the
     /// winning share to the next block).
     pub(crate) async fn offer(self: &Arc<Self>, solution: &Solution) {
+        let tip = self.chain.rounds().borrow().as_ref().map_or(0, |template| template.height);
+        if solution.template.height + LATE_BLOCKS_MAX < tip {
+            return tracing::debug!(height = solution.template.height, tip, "solved far too late");
+        }
         let seq = self.recorder.seq_before_next();
         let block = match self.chain.assemble(solution) {
             Ok(block) => block,
@@ -61,49 +72,58 @@ impl Candidates {
             tx_fees: Amount::from_units(solution.template.tx_fees),
             bytes: block.bytes.clone(),
         };
-        let recorded = self.record(&row).await;
         let this = Arc::clone(self);
-        let handing_in = tokio::spawn(async move {
-            // A block is worth more than its record: it is handed in whatever the disk does.
-            let outcome = this.chain.submit(&block).await;
-            if !recorded {
+        let offering = tokio::spawn(async move {
+            let recording = async {
                 while !this.record(&row).await {
                     tokio::time::sleep(RECORD_PAUSE).await;
                 }
-            }
-            this.note(&block.id, &outcome).await;
+            };
+            let ((), outcome) = tokio::join!(recording, this.chain.submit(&block));
+            this.note(&block.id, BlockState::Candidate, &outcome).await;
         });
-        let _ = tokio::time::timeout(ANSWER_WAIT, handing_in).await;
+        let _ = tokio::time::timeout(ANSWER_WAIT, offering).await;
     }
 
-    /// Hands in a recorded block again, from its stored bytes.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub(crate) async fn offer_again(
-        &self,
-        recorded: &chimera_store::Block,
-    ) -> Result<(), StoreError> {
+    /// Hands in a recorded block again, from its stored bytes, unless that is under way. Does
+    /// not wait for the chain: a node that does not answer would hold up everything else.
+    pub(crate) fn offer_again(self: &Arc<Self>, block: &chimera_store::Block) {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if under_way.insert(block.id.clone()) {
+            let (this, block) = (Arc::clone(self), block.clone());
+            tokio::spawn(async move {
+                if let Err(error) = this.hand_in_again(&block).await {
+                    tracing::warn!(block = block.id, %error, "cannot be handed in again yet");
+                }
+                let mut under_way = this.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+                under_way.remove(&block.id);
+            });
+        }
+    }
+
+    async fn hand_in_again(&self, recorded: &chimera_store::Block) -> Result<(), StoreError> {
         let bytes = self.store.block_bytes(&recorded.id).await?;
         let chimera_store::Block { id, height, pow_hash, .. } = recorded;
         let block = Block { id: id.clone(), height: *height, pow_hash: *pow_hash, bytes };
         let outcome = self.chain.submit(&block).await;
-        self.note(id, &outcome).await;
+        self.note(id, recorded.state, &outcome).await;
         Ok(())
     }
 
+    /// Whether nothing is left to do: it is recorded, or can never be (the same header
+    /// offered again for another worker).
     async fn record(&self, row: &BlockRow) -> bool {
-        let recorded = self.store.record_candidate(row).await;
-        if let Err(error) = &recorded {
-            tracing::error!(block = row.id, %error, "a found block is not recorded yet");
-        }
-        recorded.is_ok()
+        let Err(error) = self.store.record_candidate(row).await else { return true };
+        tracing::error!(block = row.id, %error, "a found block is not recorded");
+        !error.is_retryable()
     }
 
-    async fn note(&self, id: &str, outcome: &SubmitOutcome) {
+    async fn note(&self, id: &str, from: BlockState, outcome: &SubmitOutcome) {
         let to = match outcome {
             SubmitOutcome::Accepted | SubmitOutcome::Duplicate => BlockState::Pending,
             SubmitOutcome::Stale(_) => BlockState::Orphaned,
+            // It was on the chain before: a node that forgot it and what it was built on.
+            SubmitOutcome::Rejected(_) if from == BlockState::Pending => BlockState::Orphaned,
             SubmitOutcome::Rejected(_) => BlockState::Rejected,
             // Stays a candidate: the settler hands it in again.
             SubmitOutcome::Unreachable(_) => return,

@@ -80,7 +80,7 @@ pub struct MineArgs {
 /// How to rehearse.
 #[derive(Debug, Args)]
 pub struct RehearseArgs {
-    /// Makes miners and their work repeatable
+    /// Where the virtual miners begin in their nonce space
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Virtual miners

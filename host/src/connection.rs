@@ -23,6 +23,12 @@ use crate::recorder::{Fate, Mailbox};
 
 /// A miner that does not take its lines for so long is gone or hostile.
 const WRITE_MAX: Duration = Duration::from_secs(10);
+/// The same when the pool is stopping: a slow reader must not use up everybody's time.
+const GOODBYE_WRITE_MAX: Duration = Duration::from_secs(1);
+/// A miner that has closed its side still gets the answers under way, for so long.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+/// A retarget that was never answered (a desk too busy) is asked for again.
+const RETARGET_WAIT: Duration = Duration::from_secs(10);
 /// Answers of policies under way to one connection.
 const ANSWERS_MAX: usize = 64;
 
@@ -67,8 +73,12 @@ pub(crate) struct Connection {
     jobs: watch::Receiver<Option<Arc<NotifyLine>>>,
     /// Words the difficulty strategy keeps for this session.
     difficulty_state: Vec<u64>,
-    /// A retarget was asked for and not yet answered.
-    measuring: bool,
+    /// When a retarget was asked for that is not yet answered.
+    measuring: Option<Instant>,
+    /// Logins under way.
+    logins: u32,
+    /// When the miner closed its side.
+    closed: Option<Instant>,
     authorised: bool,
     /// Credited shares whose fate is unknown.
     unanswered: u32,
@@ -90,7 +100,9 @@ impl Connection {
             answers,
             answers_to,
             difficulty_state: Vec::new(),
-            measuring: false,
+            measuring: None,
+            logins: 0,
+            closed: None,
             authorised: false,
             unanswered: 0,
             counted: Counters::default(),
@@ -124,7 +136,12 @@ impl Connection {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.jobs.mark_changed();
         loop {
-            let deadline = if self.authorised { heard + idle } else { started + handshake };
+            let deadline = match self.closed {
+                Some(_) if self.unanswered == 0 && self.logins == 0 => return Err(End::Closed),
+                Some(closed) => closed + LAST_ANSWERS,
+                None if self.authorised => heard + idle,
+                None => started + handshake,
+            };
             tokio::select! {
                 biased;
                 () = self.gate.leaving.cancelled() => return Err(End::Leaving),
@@ -135,16 +152,20 @@ impl Connection {
                 }
                 () = self.mailbox.arrived() => self.deliver_fates(),
                 Some(answer) = self.answers.recv() => self.deliver(answer),
-                read = socket.read(self.lines.space()), if self.session.wants_input() => {
+                read = socket.read(self.lines.space()),
+                    if self.session.wants_input() && self.closed.is_none() =>
+                {
+                    heard = Instant::now();
                     match read? {
-                        0 => return Err(End::Closed),
+                        0 => self.closed = Some(heard),
                         count => self.lines.filled(count),
                     }
-                    heard = Instant::now();
                 }
-                _ = ticks.tick(), if self.authorised && !self.measuring => self.measure(),
+                _ = ticks.tick(), if self.authorised => self.measure(),
                 () = tokio::time::sleep_until(deadline) => {
-                    return Err(if self.authorised {
+                    return Err(if self.closed.is_some() {
+                        End::Closed
+                    } else if self.authorised {
                         End::Silent(idle)
                     } else {
                         End::Handshake(handshake)
@@ -196,7 +217,10 @@ impl Connection {
                     self.session.no_seat(&mut self.out);
                 }
             },
-            Effect::Authorize(login) => self.ask_who(login),
+            Effect::Authorize(login) => {
+                self.logins += 1;
+                self.ask_who(login);
+            }
             Effect::Found(solution) => self.gate.candidates.offer(&solution).await,
             Effect::Credit(share) => {
                 self.unanswered += 1;
@@ -227,6 +251,7 @@ impl Connection {
     fn deliver(&mut self, answer: Answer) {
         match answer {
             Answer::Login(ticket, answer) => {
+                self.logins = self.logins.saturating_sub(1);
                 if matches!(answer, AuthAnswer::Allow { .. }) && !self.authorised {
                     self.authorised = true;
                     self.gate.totals.authorised.fetch_add(1, Ordering::Relaxed);
@@ -234,7 +259,7 @@ impl Connection {
                 self.session.authorized(ticket, answer, &mut self.out);
             }
             Answer::Retarget(Retarget { next, state }) => {
-                self.measuring = false;
+                self.measuring = None;
                 self.difficulty_state = state;
                 self.session.measured(now_ms());
                 next.inspect(|next| self.session.retarget(*next, &mut self.out));
@@ -246,9 +271,12 @@ impl Connection {
         if !self.session.is_mining() {
             return;
         }
-        let row = self.session.measure(now_ms());
-        let state = std::mem::take(&mut self.difficulty_state);
-        self.measuring = self.gate.difficulty.ask(row, state, self.answers_to.clone());
+        if self.measuring.is_some_and(|since| since.elapsed() < RETARGET_WAIT) {
+            return;
+        }
+        let (row, state) = (self.session.measure(now_ms()), self.difficulty_state.clone());
+        let asked = self.gate.difficulty.ask(row, state, self.answers_to.clone());
+        self.measuring = asked.then(Instant::now);
     }
 
     fn deliver_fates(&mut self) {
@@ -285,9 +313,17 @@ impl Connection {
         if self.out.bytes.is_empty() {
             return Ok(());
         }
-        let written = tokio::time::timeout(WRITE_MAX, socket.write_all(&self.out.bytes)).await;
+        let leaving = async {
+            self.gate.leaving.cancelled().await;
+            tokio::time::sleep(GOODBYE_WRITE_MAX).await;
+        };
+        let written = tokio::select! {
+            written = socket.write_all(&self.out.bytes) => Some(written),
+            () = tokio::time::sleep(WRITE_MAX) => None,
+            () = leaving => None,
+        };
         self.out.bytes.clear();
-        Ok(written.map_err(|_| End::SlowReader)??)
+        Ok(written.ok_or(End::SlowReader)??)
     }
 
     fn count(&mut self) {

@@ -5,6 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chimera_api::{ComponentHealth, ComponentState};
 
+/// A cause is read by people; what follows this is a dump.
+const CAUSE_BYTES_MAX: usize = 4 * 1024;
+
 type Reports = Arc<Mutex<BTreeMap<&'static str, ComponentHealth>>>;
 
 /// All parts of one pool.
@@ -66,6 +69,10 @@ impl Probe {
                 }
             }
         }
+        let cause = cause.map(|mut cause| {
+            cause.truncate(cause.floor_char_boundary(CAUSE_BYTES_MAX));
+            cause
+        });
         let (name, recommendation) = (self.name.to_owned(), advice.map(str::to_owned));
         all.insert(self.name, ComponentHealth { name, state, cause, since_ms, recommendation });
     }

@@ -36,7 +36,7 @@ use crate::clock::now_ms;
 use crate::config::{Config, Durability, Slot};
 use crate::gate::{Gate, Totals};
 use crate::health::{Health, Probe};
-use crate::lifecycle::LifecycleCell;
+use crate::lifecycle::{LifecycleCell, Moment};
 use crate::policy::{AuthDesk, DifficultyDesk};
 use crate::recorder::Recorder;
 use crate::schemes::Schemes;
@@ -131,6 +131,7 @@ impl Pool {
     /// # Errors
     /// What part failed, and why; what was already opened is closed again.
     pub async fn bind(config: Config) -> anyhow::Result<Self> {
+        raise_open_files(config.pool.miners_max)?;
         let (stratum_listen, api_listen) = (config.stratum.listen, config.api_listen);
         let stratum = bind(stratum_listen, "stratum.listen").await?;
         let api = bind(api_listen, "api.listen").await?;
@@ -158,6 +159,11 @@ impl Pool {
     /// Where it can be reached.
     pub const fn addresses(&self) -> Addresses {
         self.addresses
+    }
+
+    /// Follows its state.
+    pub fn states(&self) -> watch::Receiver<Moment> {
+        self.lifecycle.watch()
     }
 
     /// The books, for reading.
@@ -193,35 +199,23 @@ impl Pool {
             let (settler, stopping) = (Arc::clone(&settler), stopping.clone());
             tokio::spawn(async move { settler.run(stopping).await })
         };
-        wait_for_first_job(&gate).await;
-        let mut serving = tokio::spawn(Arc::clone(&gate).serve(stratum, probes.stratum));
+        tokio::select! {
+            () = wait_for_first_job(&gate) => {}
+            () = shutdown.cancelled() => {}
+        }
+        let serving = tokio::spawn(Arc::clone(&gate).serve(stratum, probes.stratum));
         lifecycle.advance(Lifecycle::Running);
 
-        let mut recording = recording;
+        let mut tasks = Tasks { serving, recording, feed, desk, settling };
         let ended_early = tokio::select! {
             () = shutdown.cancelled() => None,
-            ended = &mut serving => Some(("the Stratum server", ended)),
-            ended = &mut recording => Some(("the share log", ended)),
+            ended = tasks.first_to_end() => Some(ended),
         };
         lifecycle.advance(Lifecycle::Stopping);
         gate.leaving.cancel();
-        let drain = async {
-            if !serving.is_finished() {
-                let _ = serving.await;
-            }
-            recorder.close();
-            if !recording.is_finished() {
-                let _ = recording.await;
-            }
-            stopping.cancel();
-            let _ = tokio::join!(feed, desk, settling);
-        };
-        let drained = tokio::time::timeout(grace, drain).await;
+        let drained = tokio::time::timeout(grace, tasks.drain(&recorder, &stopping, grace)).await;
         let outcome = match (ended_early, drained) {
-            (Some((part, ended)), _) => {
-                let cause = ended.err().map_or_else(|| "for no reason".into(), |e| e.to_string());
-                Err(RunError::PartEnded { part, cause })
-            }
+            (Some((part, cause)), _) => Err(RunError::PartEnded { part, cause }),
             (None, Err(_)) => Err(RunError::GraceOver(grace)),
             (None, Ok(())) => Ok(()),
         };
@@ -230,6 +224,44 @@ impl Pool {
         drop((gate, recorder));
         close(settler, store).await;
         outcome
+    }
+}
+
+/// What runs and must go on running.
+struct Tasks {
+    serving: JoinHandle<()>,
+    recording: JoinHandle<()>,
+    feed: JoinHandle<()>,
+    desk: JoinHandle<()>,
+    settling: JoinHandle<()>,
+}
+
+impl Tasks {
+    /// The first part that ends although nobody asked it to, and why.
+    async fn first_to_end(&mut self) -> (&'static str, String) {
+        let (part, ended) = tokio::select! {
+            ended = &mut self.serving => ("the Stratum server", ended),
+            ended = &mut self.recording => ("the share log", ended),
+            ended = &mut self.feed => ("the work feed", ended),
+            ended = &mut self.desk => ("the difficulty desk", ended),
+            ended = &mut self.settling => ("the settler", ended),
+        };
+        (part, ended.err().map_or_else(|| "it just ended".to_owned(), |error| error.to_string()))
+    }
+
+    /// Stops in order: miners say goodbye, what they were credited is recorded, then the
+    /// rest. Miners have two thirds of the time; the share log does not wait for slow ones.
+    async fn drain(&mut self, recorder: &Recorder, stopping: &CancellationToken, grace: Duration) {
+        if !self.serving.is_finished() {
+            let _ = tokio::time::timeout(grace * 2 / 3, &mut self.serving).await;
+        }
+        recorder.close();
+        stopping.cancel();
+        for task in [&mut self.recording, &mut self.feed, &mut self.desk, &mut self.settling] {
+            if !task.is_finished() {
+                let _ = task.await;
+            }
+        }
     }
 }
 
@@ -245,6 +277,27 @@ async fn close(settler: Arc<Settler>, store: Arc<Store>) {
     if let Some(store) = Arc::into_inner(store) {
         store.close().await;
     }
+}
+
+/// Every connection is an open file, and so are the database, the API's readers and nodes.
+const OTHER_FILES: u64 = 128;
+
+/// Raises the limit of open files as far as the system lets; the rest is the operator's.
+fn raise_open_files(miners_max: u32) -> anyhow::Result<()> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let needed = u64::from(miners_max) + OTHER_FILES;
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < needed) {
+        limit.current = limit.maximum.map_or(Some(needed), |maximum| Some(maximum.min(needed)));
+        setrlimit(Resource::Nofile, limit).context("the limit of open files cannot be raised")?;
+    }
+    let allowed = limit.current.unwrap_or(u64::MAX);
+    anyhow::ensure!(
+        allowed >= needed,
+        "pool.max_miners = {miners_max} takes {needed} open files, but the system allows \
+         {allowed}: lower it, or raise the limit (ulimit -n)"
+    );
+    Ok(())
 }
 
 async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
@@ -293,6 +346,7 @@ async fn assemble(
         store: Arc::clone(&store),
         recorder: Arc::clone(&recorder),
         generation: schemes.current().generation(),
+        under_way: Mutex::default(),
     });
     let limits = DifficultyLimits {
         initial: Difficulty::new(DIFFICULTY_INITIAL)?,
@@ -322,6 +376,8 @@ async fn assemble(
         store: Arc::clone(&store),
         candidates,
         schemes,
+        take_over: config.take_over,
+        missing: Mutex::default(),
         settle_interval: config.settle_interval,
         probe: probe("payout"),
     });

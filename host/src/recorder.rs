@@ -201,7 +201,13 @@ impl Recorder {
         if in_trouble {
             // The batch before was given up, but its last try may have reached the disk.
             match store.last_seq().await {
-                Ok(last) => self.committed.store(last, Ordering::Release),
+                Ok(last) => {
+                    self.committed.store(last, Ordering::Release);
+                    // Blocks placed behind the lost shares must not take in later ones.
+                    if store.put_back_blocks().await.is_err() {
+                        return false;
+                    }
+                }
                 Err(_) => return false,
             }
         }

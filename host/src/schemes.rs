@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
-use chimera_ledger::{Plan, Proposal, Request};
+use chimera_ledger::{Plan, Proposal, Request, SchemeKind};
 use chimera_plugin::{Artifact, Digest, Engines, Info, PayoutScheme, PluginError};
 use chimera_store::{Generation, GenerationId, NewGeneration, Store};
 
@@ -76,6 +76,23 @@ impl Scheme {
     }
 }
 
+/// The generation whose state a new one takes over: another build or configuration of the
+/// same scheme, if it has paid all its work. What it still has to pay it pays by its own
+/// state, and two must not count from the same.
+async fn inheritance(
+    store: &Store,
+    before: Option<Generation>,
+    info: &Info,
+) -> anyhow::Result<Option<Generation>> {
+    let same = |facts: &NewGeneration| facts.name == info.name && !facts.state.is_empty();
+    let Some(before) = before.filter(|generation| same(&generation.facts)) else {
+        return Ok(None);
+    };
+    let accrues = before.facts.kind == Some(SchemeKind::Accrue);
+    let paid = !accrues || store.interval_start(before.id).await? == store.last_seq().await?;
+    Ok(paid.then_some(before))
+}
+
 /// All generations of the payout slot.
 pub(crate) struct Schemes {
     store: Arc<Store>,
@@ -108,10 +125,7 @@ impl Schemes {
         if !goes_on {
             let info = payout.info();
             store.component(&digest, artifact.bytes()).await?;
-            // Another build of the same scheme takes its state over; another scheme starts anew.
-            let inherited = before.filter(|generation| {
-                generation.facts.name == info.name && !generation.facts.state.is_empty()
-            });
+            let inherited = inheritance(&store, before, info).await?;
             let state = match inherited {
                 Some(Generation { facts, .. }) => payout
                     .migrate(facts.state_version, &facts.state)

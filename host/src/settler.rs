@@ -1,10 +1,11 @@
 //! From found blocks and finished work to money: follows every open block through its
 //! life, and books each settlement once.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chimera_chain::{BlockRef, NodeChain, RewardState};
+use chimera_chain::{BlockRef, NodeChain, RewardState, RpcError};
 use chimera_ledger::{
     Account, Amount, BlockState, Distribution, Event, Limits, Request, SCORE_PER_BLOCK, SchemeKind,
     block_to_reserve,
@@ -25,9 +26,13 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// mind (a reorganisation deeper than this is an operator's matter).
 const SECOND_CHANCE_BLOCKS: u64 = 32;
 /// How many of the latest blocks are looked through for those.
-const RECENT_BLOCKS: u32 = 64;
-const HELD: &str = "The settlement is held and nothing was booked; shares are still recorded. \
-                    Correct or replace the payout component and restart: it is retried by itself.";
+const RECENT_BLOCKS: u32 = 256;
+/// Tips in a row at which a settled block must be missing before it is undone.
+const REVERSAL_TIPS: u32 = 6;
+const HELD: &str = "The settlement is held and nothing was booked; shares are still recorded. It \
+                    is retried by itself. If its payout component cannot be made to work, \
+                    configure another and set payout.take_over = true: that one settles the \
+                    blocks its predecessor could not.";
 
 /// Who books settlements.
 pub(crate) struct Settler {
@@ -39,6 +44,10 @@ pub(crate) struct Settler {
     pub candidates: Arc<Candidates>,
     /// The payout generations.
     pub schemes: Schemes,
+    /// Whether the scheme in force settles blocks that an earlier one cannot.
+    pub take_over: bool,
+    /// Settled blocks that are not on the chain, and at how many tips in a row.
+    pub missing: Mutex<HashMap<String, u32>>,
     /// How often work is settled by accruing schemes.
     pub settle_interval: Duration,
     /// Where trouble with settlements is told.
@@ -52,6 +61,8 @@ impl Settler {
         let mut looks = tokio::time::interval(LOOK_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut interval_due = Instant::now();
+        let mut tip_before = 0;
+        let mut intervals = Ok(());
         self.probe.healthy(now_ms());
         loop {
             tokio::select! {
@@ -59,61 +70,109 @@ impl Settler {
                 _ = looks.tick() => {}
                 changed = tips.changed() => if changed.is_err() { return },
             }
-            let mut outcome = self.follow_blocks().await;
+            let tip = self.chain.rounds().borrow().as_ref().map_or(0, |template| template.height);
+            let blocks = self.follow_blocks(tip, tip != tip_before).await;
+            tip_before = tip;
             if Instant::now() >= interval_due {
-                outcome = outcome.and(self.settle_intervals().await);
+                intervals = self.settle_intervals().await;
                 interval_due = Instant::now() + self.settle_interval;
             }
-            match outcome {
+            match blocks.as_ref().and(intervals.as_ref()) {
                 Ok(()) => self.probe.healthy(now_ms()),
                 Err(error) => self.probe.error(format_args!("{error:#}"), HELD, now_ms()),
             }
         }
     }
 
-    /// Moves every open block on as far as the chain allows. One block's trouble does not
-    /// stop the others; the first one is told.
-    async fn follow_blocks(&self) -> anyhow::Result<()> {
+    /// Moves every open block on as far as the chain allows; at a new tip also asks again
+    /// about recent ones that are done with. One block's trouble does not stop the others; the first one
+    /// is told.
+    async fn follow_blocks(&self, tip: u64, tip_is_new: bool) -> anyhow::Result<()> {
         let mut outcome = Ok(());
-        let recent = self.store.blocks(RECENT_BLOCKS, None).await?;
-        let tip = recent.first().map_or(0, |block| block.height);
-        let second_chances = recent.into_iter().filter(|block| {
-            block.state == BlockState::Orphaned && block.height + SECOND_CHANCE_BLOCKS > tip
+        let recent = if tip_is_new { RECENT_BLOCKS } else { 0 };
+        let recent = self.store.blocks(recent, None).await?;
+        let ripening = u64::from(self.chain.confirmations());
+        let done = recent.into_iter().filter(|block| match block.state {
+            BlockState::Orphaned | BlockState::Rejected => {
+                block.height + SECOND_CHANCE_BLOCKS > tip
+            }
+            BlockState::Settled => block.height + ripening + SECOND_CHANCE_BLOCKS > tip,
+            _ => false,
         });
-        for block in self.store.open_blocks().await?.into_iter().chain(second_chances) {
-            let followed = self.follow(&block).await;
+        for block in self.store.open_blocks().await?.into_iter().chain(done) {
+            let followed = self.follow(&block, tip).await;
             outcome = outcome
                 .and(followed.map_err(|error| error.context(format!("block {}", block.height))));
         }
         outcome
     }
 
-    async fn follow(&self, block: &Block) -> anyhow::Result<()> {
-        if block.state == BlockState::Mature {
-            return self.settle_block(block).await;
-        }
+    async fn follow(&self, block: &Block, tip: u64) -> anyhow::Result<()> {
         let reference = BlockRef { id: block.id.clone(), height: block.height };
-        // A chain that cannot be asked is the chain's trouble and told there.
-        let Ok(reward) = self.chain.reward(&reference).await else { return Ok(()) };
-        match (reward, block.state) {
-            (RewardState::Unknown, BlockState::Orphaned) => Ok(()),
-            (RewardState::Unknown, _) => Ok(self.candidates.offer_again(block).await?),
-            (RewardState::Orphaned, BlockState::Orphaned) => Ok(()),
-            (RewardState::Orphaned, _) => {
-                self.move_to(block, BlockState::Orphaned, None, "another block has its place").await
-            }
-            (RewardState::Ripening { .. } | RewardState::Ripe { .. }, state)
-                if state != BlockState::Pending =>
+        let reward = match self.chain.reward(&reference).await {
+            Ok(reward) => reward,
+            // A node that answers, but not this question (pruned, without an index).
+            Err(error @ RpcError::Node(_)) => return Err(error.into()),
+            // A chain that cannot be asked is the chain's trouble and told there.
+            Err(_) => return Ok(()),
+        };
+        use BlockState::{Candidate, Mature, Orphaned, Pending, Rejected, Reversed, Settled};
+        match (block.state, reward) {
+            (Reversed, _) | (Orphaned, RewardState::Orphaned | RewardState::Unknown) => Ok(()),
+            (Rejected, RewardState::Orphaned | RewardState::Unknown) => Ok(()),
+            (Candidate | Pending, RewardState::Unknown)
+                if block.height + SECOND_CHANCE_BLOCKS < tip =>
             {
-                self.move_to(block, BlockState::Pending, None, "on the chain").await
+                self.move_to(block, Orphaned, None, "no node knows it").await
             }
-            (RewardState::Ripening { .. }, _) => Ok(()),
-            (RewardState::Ripe { amount }, _) => {
-                let reward = Some(Amount::from_units(amount));
-                self.move_to(block, BlockState::Mature, reward, "ripe").await?;
+            (Candidate | Pending, RewardState::Unknown) => {
+                self.candidates.offer_again(block);
+                Ok(())
+            }
+            // A mature or settled block nobody knows any more: a node that is catching up.
+            (Mature | Settled, RewardState::Unknown | RewardState::Ripening { .. }) => Ok(()),
+            (Candidate | Pending | Mature, RewardState::Orphaned) => {
+                self.move_to(block, Orphaned, None, "another block has its place").await
+            }
+            (Settled, RewardState::Orphaned) => self.reverse(block).await,
+            (Settled, RewardState::Ripe { .. }) => {
+                self.missing().remove(&block.id);
+                Ok(())
+            }
+            (Candidate | Orphaned | Rejected, _) => {
+                self.move_to(block, Pending, None, "on the chain").await
+            }
+            (Pending, RewardState::Ripening { .. }) => Ok(()),
+            (Pending, RewardState::Ripe { amount }) => {
+                self.move_to(block, Mature, Some(Amount::from_units(amount)), "ripe").await?;
                 self.settle_block(&self.store.block(&block.id).await?).await
             }
+            (Mature, RewardState::Ripe { .. }) => self.settle_block(block).await,
         }
+    }
+
+    /// Undoes what was booked for a block that left the chain after it was ripe. That cannot
+    /// be taken back, so one node's word at one tip is not enough.
+    async fn reverse(&self, block: &Block) -> anyhow::Result<()> {
+        let times = {
+            let mut missing = self.missing();
+            let times = missing.entry(block.id.clone()).or_insert(0);
+            *times += 1;
+            *times
+        };
+        tracing::warn!(height = block.height, times, "a settled block is not on the chain");
+        if times < REVERSAL_TIPS {
+            return Ok(());
+        }
+        self.missing().remove(&block.id);
+        let why = "it left the chain after it was settled";
+        self.store.reverse(&block.id, why, now_ms()).await?;
+        tracing::error!(height = block.height, block = block.id, "settlement reversed: {why}");
+        Ok(())
+    }
+
+    fn missing(&self) -> MutexGuard<'_, HashMap<String, u32>> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn move_to(
@@ -129,15 +188,33 @@ impl Settler {
         Ok(())
     }
 
-    /// Divides a mature block by the generation that was in force when it was found.
+    /// Divides a mature block by the generation that was in force when it was found; by the
+    /// one in force now only if the operator lets it take over what the other cannot do.
     async fn settle_block(&self, block: &Block) -> anyhow::Result<()> {
-        let scheme = self.schemes.of(block.generation).await?;
+        let current = self.schemes.current();
+        let outcome = match self.schemes.of(block.generation).await {
+            Ok(scheme) => self.settle_block_by(&scheme, block).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Err(error) if self.take_over && current.generation() != block.generation => {
+                let cause = format!("{error:#}");
+                tracing::warn!(height = block.height, cause, "the scheme in force takes over");
+                self.settle_block_by(&Arc::clone(current), block).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn settle_block_by(&self, scheme: &Arc<Scheme>, block: &Block) -> anyhow::Result<()> {
         let key = format!("block:{}", block.id);
         let reward = block.reward.unwrap_or(Amount::ZERO);
         if scheme.plan().kind == SchemeKind::Accrue {
             let row = SettlementRow {
                 block: Some(block.id.clone()),
-                ..self.row(&scheme, &key, (block.seq, block.seq))
+                // The scheme was not asked: what it remembers stays as it is.
+                state: self.schemes.state_of(scheme).await?,
+                ..self.row(scheme, &key, (block.seq, block.seq))
             };
             self.store.settle(&row, &block_to_reserve(&key, reward)).await?;
             tracing::info!(height = block.height, %reward, "block went to the reserve");
@@ -154,7 +231,7 @@ impl Settler {
         };
         let carry = self.store.balance(&Account::Carry).await?.units();
         let carry = u64::try_from(carry).unwrap_or(0);
-        let settled = self.settle(&scheme, &key, Some(&block.id), event, window, carry).await?;
+        let settled = self.settle(scheme, &key, Some(&block.id), event, window, carry).await?;
         tracing::info!(height = block.height, %reward, accounts = settled, "block settled");
         Ok(())
     }
@@ -168,13 +245,16 @@ impl Settler {
             return Ok(());
         };
         let last_seq = self.store.last_seq().await?;
+        let mut outcome = Ok(());
         for (index, generation) in generations.iter().enumerate() {
             if generation.facts.kind == Some(SchemeKind::Accrue) {
                 let until = generations.get(index + 1).map_or(last_seq, |next| next.facts.from_seq);
-                self.settle_interval_of(generation, until, expected_reward).await?;
+                let settled = self.settle_interval_of(generation, until, expected_reward).await;
+                // A broken scheme's work waits; that of the others does not.
+                outcome = outcome.and(settled);
             }
         }
-        Ok(())
+        outcome
     }
 
     async fn settle_interval_of(

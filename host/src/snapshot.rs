@@ -1,4 +1,4 @@
-//! What the pool shows of itself: gathered here twice a second, published as one value.
+//! What the pool shows of itself: gathered here four times a second, published as one value.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +23,7 @@ use crate::lifecycle::LifecycleCell;
 use crate::pool::Addresses;
 use crate::settler::Settler;
 
-const INTERVAL: Duration = Duration::from_millis(500);
+const INTERVAL: Duration = Duration::from_millis(250);
 const LEDGER_ADVICE: &str = "Check the disk of pool.data_dir; shares wait in memory until the \
                              ledger answers.";
 
@@ -95,6 +95,7 @@ impl Watch {
     /// The pool is put together.
     pub(crate) fn assembled(&self, parts: Assembled) {
         *self.assembled.lock().unwrap_or_else(PoisonError::into_inner) = Some(parts);
+        self.publish();
     }
 
     /// Serves the API, in every state of the pool, until told to stop.

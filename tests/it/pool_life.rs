@@ -91,6 +91,42 @@ async fn pplns_is_replaced_by_pps_with_one_line_and_a_restart() {
     pool.stop().await;
 }
 
+/// T15: what PPS owes below one base unit is kept in its state, also when a block goes to
+/// the reserve meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn t15_a_block_under_pps_leaves_its_fractions_alone() {
+    let pool = TestPool::start(&[("PAYOUT__SCHEME", "payout-pps")]).await;
+    let mut miners = [Miner::start(pool.stratum, "alice.rig1").await];
+    let block_after_interval = |payouts: &Value| {
+        let items = payouts["items"].as_array().expect("a list");
+        let newest_is_block = items.first().is_some_and(|newest| !newest["block"].is_null());
+        newest_is_block && items.iter().any(|settlement| settlement["block"].is_null())
+    };
+    mine_until(&pool, &mut miners, "payouts", block_after_interval).await;
+    let dir = pool.stop().await;
+    let store = chimera_store::Store::open(&dir.path().join("pool.sqlite")).await.expect("opens");
+    let settlements = store.settlements(1_000, None).await.expect("readable");
+    let blocks = settlements.iter().filter(|settlement| settlement.row.block.is_some());
+    let mut paid_before = 0;
+    for block in blocks {
+        // A block's settlement carries the state of the interval before it on.
+        let state = |key: String| {
+            let store = &store;
+            async move { store.settlement(&key).await.expect("readable").expect("there").0.row.state }
+        };
+        let earlier = settlements
+            .iter()
+            .find(|other| other.number < block.number && other.row.block.is_none());
+        if let Some(interval) = earlier {
+            paid_before += 1;
+            let kept = state(block.row.key.clone()).await;
+            assert_eq!(kept, state(interval.row.key.clone()).await);
+            assert!(!kept.is_empty());
+        }
+    }
+    assert!(paid_before > 0, "some interval was paid before some block");
+}
+
 /// T16, T23: a restart in the middle of everything pays nothing twice and forgets nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn t16_restarts_pay_nothing_twice() {

@@ -214,6 +214,9 @@ async fn a_stranger_runs_a_pool_and_mines() {
         assert!(event["event"].is_string(), "{line}");
     }
     assert!(pool.get("miners/alice").await["shares"].as_u64() >= Some(200));
+    while pool.get("health").await["status"] != "healthy" {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let (code, output) = chimera(&["status", "--api", &pool.api], &[]);
     assert_eq!(code, Some(0), "{output}");
     assert!(output.contains("running"), "{output}");
@@ -284,6 +287,7 @@ fn a_failed_start_names_the_cause() {
         // T8: an address this network does not know.
         ("CHIMERA_CHAIN__PAYOUT_ADDRESS", "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2", "payout address"),
         ("CHIMERA_PAYOUT__SCHEME", "auth-open", "payout"),
+        ("CHIMERA_POOL__MAX_MINERS", "4000000000", "open files"),
         ("CHIMERA_PAYOUT__DIGEST", &"00".repeat(32), "is pinned"),
     ] {
         let environment = [

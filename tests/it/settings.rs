@@ -71,6 +71,7 @@ fn the_environment_lies_over_the_file() {
     let overrides = [
         ("CHIMERA_POOL__MAX_MINERS", "7"),
         ("CHIMERA_POOL__NAME", "0123"),
+        ("CHIMERA_STRATUM__VERSION_MASK", "20000000"),
         ("CHIMERA_PAYOUT__SCHEME", "payout-pps"),
         ("CHIMERA_PAYOUT__CONFIG", "{ fee_ppm = 5 }"),
     ]
@@ -79,6 +80,7 @@ fn the_environment_lies_over_the_file() {
     let config = Config::parse(text, &overrides).expect("valid");
     assert_eq!(config.pool.miners_max, 7);
     assert_eq!(config.pool.name, "0123", "text stays text");
+    assert_eq!(config.stratum.version_mask, 0x2000_0000);
     assert_eq!(config.payout.component, "payout-pps");
     assert_eq!(config.payout.config, r#"{"fee_ppm":5}"#);
     assert!(matches!(config.chain, Chain::Dev(_)));

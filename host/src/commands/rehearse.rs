@@ -19,8 +19,10 @@ use crate::config::Config;
 use crate::miner::{self, Endpoint, Engine, MinerConfig, MinerReport, Output};
 use crate::pool::Pool;
 
-/// A rehearsal that has not come to its end by now has failed.
+/// A rehearsal that has not come to its end by now has failed: the usual few blocks well
+/// within half a minute, each further one in some seconds.
 const TIME_MAX: Duration = Duration::from_secs(30);
+const TIME_PER_BLOCK_MAX: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(100);
 /// The first virtual miner's pace; each further one is faster, so that shares differ.
 const HASHES_PER_S: u64 = 30_000;
@@ -43,11 +45,12 @@ pub async fn rehearse(args: RehearseArgs, shutdown: CancellationToken) -> anyhow
     }
     story.tell("miners", format_args!("{} connected, each with its own hashrate", args.miners));
 
+    let time_max = TIME_MAX.max(TIME_PER_BLOCK_MAX * args.blocks);
     let played = tokio::select! {
         played = play(&store, &args, &story) => played,
         () = shutdown.cancelled() => Err(anyhow::anyhow!("interrupted")),
-        () = tokio::time::sleep(TIME_MAX) => {
-            Err(anyhow::anyhow!("no {} settled blocks within {}s", args.blocks, TIME_MAX.as_secs()))
+        () = tokio::time::sleep(time_max) => {
+            Err(anyhow::anyhow!("no {} settled blocks within {}s", args.blocks, time_max.as_secs()))
         }
     };
     leave.cancel();

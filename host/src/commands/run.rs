@@ -1,5 +1,6 @@
 //! `chimera run`: the pool, until it is told to stop.
 
+use chimera_api::Lifecycle;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -23,17 +24,24 @@ pub async fn run(args: RunArgs, shutdown: CancellationToken) -> anyhow::Result<E
     };
     start_logging(&config.log);
     let embedded = matches!(config.chain, Chain::Dev(_));
-    let pool = Pool::bind(config).await?;
-    let addresses = pool.addresses();
-    if args.json {
-        say::json(&json!({
-            "stratum": addresses.stratum.to_string(),
-            "api": addresses.api.to_string(),
-        }));
-    } else {
-        greet(&addresses, embedded);
+    let Some(bound) = shutdown.run_until_cancelled(Pool::bind(config)).await else {
+        return Ok(Exit::Done);
+    };
+    let pool = bound?;
+    let (addresses, mut states) = (pool.addresses(), pool.states());
+    let running = tokio::spawn(pool.run(shutdown));
+    // A pool that ends before it serves anybody has nothing to greet with.
+    if states.wait_for(|moment| moment.state != Lifecycle::Starting).await.is_ok() {
+        if args.json {
+            say::json(&json!({
+                "stratum": addresses.stratum.to_string(),
+                "api": addresses.api.to_string(),
+            }));
+        } else {
+            greet(&addresses, embedded);
+        }
     }
-    pool.run(shutdown).await?;
+    running.await??;
     Ok(Exit::Done)
 }
 

@@ -82,7 +82,10 @@ impl ConfigError {
     }
 
     pub(super) fn variable(variable: &str, value: &str, message: &str) -> Self {
-        let (variable, value) = (variable.to_owned(), value.to_owned());
+        // Nodes are configured with their passwords.
+        let secret = value.contains("password") || variable.contains("PASSWORD");
+        let value = if secret { "(not shown)" } else { value }.to_owned();
+        let variable = variable.to_owned();
         Self::Variable { variable, value, message: message.trim_end().to_owned() }
     }
 
@@ -180,6 +183,7 @@ impl RawConfig {
             stratum,
             chain,
             coin,
+            take_over: payout.take_over,
             settle_interval: problems.seconds(
                 "payout.settle_interval_s",
                 payout.settle_interval_s,

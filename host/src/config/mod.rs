@@ -31,6 +31,8 @@ pub struct Config {
     pub payout: Slot,
     /// How often work is settled by accruing schemes.
     pub settle_interval: Duration,
+    /// Whether the scheme in force settles blocks that an earlier one cannot.
+    pub take_over: bool,
     /// `[auth]`
     pub auth: Slot,
     /// `[difficulty]`
@@ -212,7 +214,12 @@ const PREFIX: &str = "CHIMERA_";
 const NOT_KEYS: [&str; 1] = ["CHIMERA_CONFIG"];
 
 fn environment() -> Vec<(String, String)> {
-    std::env::vars()
-        .filter(|(name, _)| name.starts_with(PREFIX) && !NOT_KEYS.contains(&name.as_str()))
+    // Of other programs' variables nothing is known, not even that they are text.
+    std::env::vars_os()
+        .filter_map(|(name, value)| {
+            let name = name.into_string().ok().filter(|name| name.starts_with(PREFIX))?;
+            let value = value.to_string_lossy().into_owned();
+            (!NOT_KEYS.contains(&name.as_str())).then_some((name, value))
+        })
         .collect()
 }

@@ -78,6 +78,7 @@ section!(RawPayout {
     digest: Option<String> = None,
     config: Table = Table::new(),
     settle_interval_s: u64 = 60,
+    take_over: bool = false,
 });
 
 section!(RawAuth {
@@ -108,41 +109,46 @@ pub(super) fn read(text: &str, overrides: &[(String, String)]) -> Result<RawConf
     }
     let mut table: Table = toml::from_str(text).map_err(|error| ConfigError::syntax(&error))?;
     for (variable, value) in overrides {
-        lay_over(&mut table, variable, value)?;
-        // One at a time, so that an error names the variable that brought it.
-        RawConfig::deserialize(table.clone())
-            .map_err(|error| ConfigError::variable(variable, value, &error.to_string()))?;
+        // One at a time, so that an error names the variable that brought it. What reads as
+        // a number may still be meant as text ("20000000" is a version mask).
+        let typed = with(&table, variable, value, value_of(value))?;
+        let plain = with(&table, variable, value, Value::String(value.clone()))?;
+        table = match (RawConfig::deserialize(typed.clone()), RawConfig::deserialize(plain.clone()))
+        {
+            (Ok(_), _) => typed,
+            (Err(_), Ok(_)) => plain,
+            (Err(error), Err(_)) => {
+                return Err(ConfigError::variable(variable, value, &error.to_string()));
+            }
+        };
     }
     RawConfig::deserialize(table).map_err(|error| ConfigError::syntax(&error))
 }
 
-fn lay_over(table: &mut Table, variable: &str, text: &str) -> Result<(), ConfigError> {
+/// The settings with one key changed.
+fn with(table: &Table, variable: &str, text: &str, value: Value) -> Result<Table, ConfigError> {
+    let mut table = table.clone();
     let key = variable.strip_prefix(PREFIX).unwrap_or(variable).to_ascii_lowercase();
     let mut path: Vec<&str> = key.split("__").collect();
     let last = path.pop().filter(|last| !last.is_empty() && !path.is_empty()).ok_or_else(|| {
         let problem = "names no key; the form is CHIMERA_SECTION__KEY, e.g. CHIMERA_POOL__NAME";
         ConfigError::variable(variable, text, problem)
     })?;
-    let mut section = table;
+    let mut section = &mut table;
     for name in path {
         let entry = section.entry(name).or_insert_with(|| Value::Table(Table::new()));
         section = entry.as_table_mut().ok_or_else(|| {
             ConfigError::variable(variable, text, &format!("`{name}` is no section"))
         })?;
     }
-    section.insert(last.to_owned(), value_of(text, section.get(last)));
-    Ok(())
+    section.insert(last.to_owned(), value);
+    Ok(table)
 }
 
-/// A variable's text is a TOML value if it reads as one, and plain text otherwise; where
-/// the file has text at this key, it stays text ("0123" is a name, not a number).
-fn value_of(text: &str, present: Option<&Value>) -> Value {
-    let plain = || Value::String(text.to_owned());
-    if present.is_some_and(Value::is_str) {
-        return plain();
-    }
+/// A variable's text is a TOML value if it reads as one, and plain text otherwise.
+fn value_of(text: &str) -> Value {
     toml::from_str::<Table>(&format!("value = {text}"))
         .ok()
         .and_then(|mut table| table.remove("value"))
-        .unwrap_or_else(plain)
+        .unwrap_or_else(|| Value::String(text.to_owned()))
 }

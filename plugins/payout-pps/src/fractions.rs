@@ -12,6 +12,8 @@ use crate::Value;
 
 const HEAD: usize = 8;
 const ROW: usize = 8 + 16;
+/// 9.6 MB of state, below what the host keeps. Each fraction is less than a base unit.
+const ROWS_MAX: usize = 400_000;
 
 /// Numerators by account key.
 pub(crate) struct Fractions {
@@ -56,10 +58,19 @@ impl Fractions {
             .map_err(|_| PluginError::InvalidInput("an amount above 64 bits".to_owned()))
     }
 
-    /// The next state. Accounts that are owed nothing take no space.
+    /// The next state. Accounts that are owed nothing take no space; beyond [`ROWS_MAX`]
+    /// the smallest fractions are let go, or anybody with enough names could fill the state.
     pub(crate) fn write(&self) -> Vec<u8> {
+        let mut parts: Vec<u128> = self.owed.values().copied().filter(|part| *part > 0).collect();
+        let least = if parts.len() > ROWS_MAX {
+            let first_kept = parts.len() - ROWS_MAX;
+            *parts.select_nth_unstable(first_kept).1
+        } else {
+            1
+        };
         let mut state = self.network_work.to_le_bytes().to_vec();
-        for (key, part) in self.owed.iter().filter(|(_, part)| **part > 0) {
+        let kept = self.owed.iter().filter(|(_, part)| **part >= least).take(ROWS_MAX);
+        for (key, part) in kept {
             state.extend(key.to_le_bytes());
             state.extend(part.to_le_bytes());
         }

@@ -109,7 +109,8 @@ impl plugin::Guest for Hostile {
             return Err(PluginError::Internal("not today".to_owned()));
         }
         // As text, or as operators write settings.
-        let named = config.strip_prefix("{\"misdeed\":\"").and_then(|rest| rest.strip_suffix("\"}"));
+        let named =
+            config.strip_prefix("{\"misdeed\":\"").and_then(|rest| rest.strip_suffix("\"}"));
         let named = named.unwrap_or(&config).to_owned();
         MISDEED.with(|misdeed| *misdeed.borrow_mut() = named);
         Ok(())

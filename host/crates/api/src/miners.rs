@@ -64,10 +64,8 @@ pub(crate) async fn list(
     let limit = query.limit()?;
     let (snapshot, store) = (live.snapshot(), live.store()?);
     let now_ms = snapshot.taken_at_ms;
-    let mut miners = store.miners(now_ms.saturating_sub(RECENT_MS)).await?;
-    if let Some(after) = &query.after {
-        miners.retain(|miner| miner.account.as_str() > after.as_str());
-    }
+    let since_ms = now_ms.saturating_sub(RECENT_MS);
+    let miners = store.miners(since_ms, limit + 1, query.after.as_deref()).await?;
     let cursor = |last: &MinerSummary| ("after", last.account.to_string());
     let view = |miner| MinerView::new(miner, &snapshot.coin, now_ms);
     Ok(Json(Page::cut(miners, limit, "/api/v1/miners", cursor, view)))

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use chimera_ledger::{Account, Reason, Transfer};
-use chimera_store::{Settlement, Store};
+use chimera_store::Settlement;
 use serde::Serialize;
 
 use crate::amount::Money;
@@ -61,7 +61,7 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<PayoutView>>, ApiError> {
     let limit = query.limit(LIMIT_MAX)?;
     let (snapshot, store) = (live.snapshot(), live.store()?);
-    let rows = newest(&store, limit + 1, query.before()).await?;
+    let rows = store.settlements(limit + 1, query.before()).await?;
     let cursor = |last: &Settlement| ("before", last.number.to_string());
     let page = Page::cut(rows, limit, "/api/v1/payouts", cursor, |row| row);
     let mut items = Vec::with_capacity(page.items.len());
@@ -71,21 +71,6 @@ pub(crate) async fn list(
         items.push(PayoutView::new(settlement, &transfers, &snapshot.coin));
     }
     Ok(Json(Page { items, next: page.next }))
-}
-
-/// The store reads from the newest on; what lies before a number is further down.
-async fn newest(
-    store: &Store,
-    limit: u32,
-    before: Option<u64>,
-) -> Result<Vec<Settlement>, ApiError> {
-    let Some(before) = before else { return Ok(store.settlements(limit).await?) };
-    let newest = store.settlements(1).await?.first().map_or(0, |settlement| settlement.number);
-    let passed = (newest + 1).saturating_sub(before);
-    let depth = u32::try_from(passed + u64::from(limit)).unwrap_or(u32::MAX);
-    let mut rows = store.settlements(depth).await?;
-    rows.retain(|settlement| settlement.number < before);
-    Ok(rows)
 }
 
 impl PayoutView {

@@ -153,6 +153,11 @@ impl NodeChain {
         self.shared.health.subscribe()
     }
 
+    /// Confirmations after which a reward is the pool's.
+    pub fn confirmations(&self) -> u32 {
+        self.shared.config.confirmations
+    }
+
     /// Whom blocks pay.
     pub fn payout_address(&self) -> &str {
         &self.shared.payout_address

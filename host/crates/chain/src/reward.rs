@@ -36,22 +36,26 @@ pub enum RewardState {
     Unknown,
 }
 
-/// The first node that knows the block is believed.
+/// The first node that knows the block is believed. One that cannot be asked does not
+/// silence those that can: a block none of them knows has to be handed in again.
 pub(crate) async fn ask_all(
     nodes: &[Rpc],
     dialect: &Dialect,
     needed: u32,
     block: &BlockRef,
 ) -> Result<RewardState, RpcError> {
-    let mut answer = Ok(RewardState::Unknown);
+    let (mut unknown, mut failure) = (false, None);
     for node in nodes {
         match ask(node, dialect, needed, block).await {
-            Ok(RewardState::Unknown) => {}
-            Err(error) => answer = Err(error),
+            Ok(RewardState::Unknown) => unknown = true,
+            Err(error) => failure = Some(error),
             known => return known,
         }
     }
-    answer
+    match failure {
+        Some(error) if !unknown => Err(error),
+        _ => Ok(RewardState::Unknown),
+    }
 }
 
 async fn ask(

@@ -13,6 +13,9 @@ use crate::rpc::{Rpc, RpcError};
 /// A node may check a full block for seconds before it answers.
 const SUBMIT_WAIT: Duration = Duration::from_secs(30);
 
+/// Core's RPC_DESERIALIZATION_ERROR: these bytes are no block, now or later.
+const CODE_UNDECODABLE: i32 = -22;
+
 /// With the pauses doubling from 250 ms, 8 s of a node's absence. Who finds it still
 /// unreachable then has the block and can hand it in again.
 const ATTEMPTS: u32 = 6;
@@ -66,11 +69,12 @@ impl SubmitOutcome {
         }
     }
 
-    /// Of several nodes' outcomes the one that tells most is the outcome.
+    /// Of several nodes' outcomes the one that tells most is the outcome. A refusal counts
+    /// only when everybody was heard: a node that is behind refuses what the next one takes.
     const fn rank(&self) -> u8 {
         match self {
-            Self::Unreachable(_) => 0,
-            Self::Rejected(_) => 1,
+            Self::Rejected(_) => 0,
+            Self::Unreachable(_) => 1,
             Self::Stale(_) => 2,
             Self::Duplicate => 3,
             Self::Accepted => 4,
@@ -104,16 +108,16 @@ pub(crate) async fn to_all(nodes: &[Rpc], block: &Block) -> SubmitOutcome {
         });
     }
     drop(outcomes);
-    let mut best = SubmitOutcome::Unreachable("no node was asked".to_owned());
+    let mut best: Option<SubmitOutcome> = None;
     while let Some(outcome) = arriving.recv().await {
         if outcome == SubmitOutcome::Accepted {
             return outcome;
         }
-        if outcome.rank() >= best.rank() {
-            best = outcome;
+        if best.as_ref().is_none_or(|best| outcome.rank() >= best.rank()) {
+            best = Some(outcome);
         }
     }
-    best
+    best.unwrap_or_else(|| SubmitOutcome::Unreachable("no node was asked".to_owned()))
 }
 
 async fn to_one(node: &Rpc, hex: &str, mut pause: Duration) -> SubmitOutcome {
@@ -121,9 +125,10 @@ async fn to_one(node: &Rpc, hex: &str, mut pause: Duration) -> SubmitOutcome {
     loop {
         match node.call_within(SUBMIT_WAIT, "submitblock", json!([hex])).await {
             Ok(answer) => return SubmitOutcome::of(&answer),
-            Err(RpcError::Node(fault)) if !RpcError::Node(fault.clone()).is_transient() => {
+            Err(RpcError::Node(fault)) if fault.code == CODE_UNDECODABLE => {
                 return SubmitOutcome::Rejected(fault.to_string());
             }
+            // Any other fault (a locked wallet, a full disk) says nothing of the block.
             Err(error) if attempt == ATTEMPTS => {
                 return SubmitOutcome::Unreachable(error.to_string());
             }

@@ -209,8 +209,8 @@ fn split(
     if carry_out > plan.carry_max {
         return Err(Breach::Carry { carry_out, carry_max: plan.carry_max });
     }
-    check_fee(fee, u128::from(reward), 0, limits)?;
     let available = reward.checked_add(carry_in).ok_or(Breach::TooLarge { reward, carry_in })?;
+    check_fee(fee, u128::from(available), 0, limits)?;
     let pot = available
         .checked_sub(fee)
         .and_then(|rest| rest.checked_sub(carry_out))

@@ -71,7 +71,7 @@ fn t15_splits_that_do_not_balance_are_refused_with_the_numbers() {
         (weights(&[1, 1, 0], 20, 10), "[488, 487, 0]"),
         (
             weights(&[1, 1, 0], 21, 0),
-            "x proposed a fee of 21 for a reward of 1000; the operator allows 20000 parts per million",
+            "x proposed a fee of 21 for a reward of 1005; the operator allows 20000 parts per million",
         ),
         (weights(&[1, 1, 0], 0, 11), "x proposed a carry of 11 where its plan allows 10"),
         (weights(&[1, 1], 0, 0), "x proposed 2 entries for 3 accounts"),

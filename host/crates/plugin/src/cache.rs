@@ -7,6 +7,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{fs, io, process};
@@ -28,7 +29,8 @@ pub(crate) struct Cache {
 
 impl Cache {
     pub(crate) fn open(directory: &Path) -> io::Result<Self> {
-        fs::create_dir_all(directory)?;
+        // What lies here is run as native code: nobody else may put something here.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         Ok(Self { directory: directory.to_path_buf() })
     }
 

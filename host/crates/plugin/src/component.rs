@@ -7,9 +7,13 @@ use wasmtime::component::{Instance, InstancePre};
 
 use crate::bindings::component::exports::chimera::pool::plugin;
 use crate::class::{Budget, Class};
+use crate::error::clip;
 use crate::host_state::HostState;
 use crate::sandbox::{Sandbox, grant};
 use crate::{Artifact, Cause, Diagnostic, Digest, Engines, PluginError, Trap, world};
+
+/// Findings about a configuration that are shown; nobody reads more at once.
+const FINDINGS_MAX: usize = 64;
 
 /// What a component says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -163,9 +167,9 @@ impl Live {
         let budget = self.class.setup_budget();
         let info = self.call("describe", budget, |store| plugin.call_describe(store))?;
         Ok(Info {
-            name: info.name,
-            version: info.version,
-            description: info.description,
+            name: clip(info.name),
+            version: clip(info.version),
+            description: clip(info.description),
             config_schema: info.config_schema,
             state_version: info.state_version,
             state_accepts_since: info.state_accepts_since,
@@ -177,7 +181,7 @@ impl Live {
         let budget = self.class.setup_budget();
         let verdict = self.call("validate", budget, |store| plugin.call_validate(store, config))?;
         verdict.map_err(|found| {
-            let findings = found.into_iter().map(Diagnostic::from).collect();
+            let findings = found.into_iter().take(FINDINGS_MAX).map(Diagnostic::from).collect();
             self.fail("validate", Cause::Config(findings))
         })
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::bindings::component::chimera::pool::types;
+use crate::error::clip;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,9 +37,9 @@ impl From<types::Diagnostic> for Diagnostic {
                 types::Severity::Warning => Severity::Warning,
                 types::Severity::Info => Severity::Info,
             },
-            at: found.at,
-            message: found.message,
-            hint: found.hint,
+            at: clip(found.at),
+            message: clip(found.message),
+            hint: found.hint.map(clip),
         }
     }
 }

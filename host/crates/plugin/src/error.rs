@@ -125,6 +125,15 @@ pub enum Refusal {
     Internal,
 }
 
+/// Longest text of a component that is kept: it goes into logs, health and the API.
+const TEXT_BYTES_MAX: usize = 1024;
+
+/// A component's text, as long as people read and without what could forge a line.
+pub(crate) fn clip(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+    if text.contains(char::is_control) { text.replace(char::is_control, " ") } else { text }
+}
+
 impl From<types::PluginError> for Cause {
     fn from(verdict: types::PluginError) -> Self {
         let (kind, message) = match verdict {
@@ -132,7 +141,7 @@ impl From<types::PluginError> for Cause {
             types::PluginError::Unsupported(message) => (Refusal::Unsupported, message),
             types::PluginError::Internal(message) => (Refusal::Internal, message),
         };
-        Self::Refused { kind, message }
+        Self::Refused { kind, message: clip(message) }
     }
 }
 

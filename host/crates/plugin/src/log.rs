@@ -47,10 +47,10 @@ impl Voice {
             return;
         }
         match level {
-            Level::Debug => debug!(plugin, message, "plugin says"),
-            Level::Info => info!(plugin, message, "plugin says"),
-            Level::Warn => warn!(plugin, message, "plugin says"),
-            Level::Error => error!(plugin, message, "plugin says"),
+            Level::Debug => debug!(plugin, said = message, "plugin says"),
+            Level::Info => info!(plugin, said = message, "plugin says"),
+            Level::Warn => warn!(plugin, said = message, "plugin says"),
+            Level::Error => error!(plugin, said = message, "plugin says"),
         }
     }
 }

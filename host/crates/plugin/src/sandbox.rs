@@ -22,9 +22,7 @@ pub(crate) struct Sandbox {
 impl Sandbox {
     pub(crate) fn new(class: Class) -> wasmtime::Result<Self> {
         let engine = Engine::new(&config(class))?;
-        if !class.uses_fuel() {
-            ticker::start(&engine).map_err(wasmtime::Error::new)?;
-        }
+        ticker::start(&engine).map_err(wasmtime::Error::new)?;
         let mut linker = Linker::new(&engine);
         log::add_to_linker::<_, HostState>(&mut linker, |state| state)?;
         types::add_to_linker::<_, HostState>(&mut linker, |state| state)?;
@@ -57,7 +55,12 @@ impl Sandbox {
 /// Gives a store time for its next call.
 pub(crate) fn grant(store: &mut Store<HostState>, budget: Budget) {
     match budget {
-        Budget::Fuel(fuel) => store.set_fuel(fuel).expect("the class's engine counts fuel"),
+        Budget::Fuel(fuel) => {
+            store.set_fuel(fuel).expect("the class's engine counts fuel");
+            if let Budget::Ticks(ticks) = Class::LAST_RESORT {
+                store.set_epoch_deadline(ticks);
+            }
+        }
         Budget::Ticks(ticks) => store.set_epoch_deadline(ticks),
     }
 }
@@ -67,7 +70,7 @@ fn config(class: Class) -> Config {
     // Costs every synchronous call two to four times its price (wasmtime 43 to 48).
     config.concurrency_support(false);
     config.consume_fuel(class.uses_fuel());
-    config.epoch_interruption(!class.uses_fuel());
+    config.epoch_interruption(true);
     // The same answer on every machine: what differs between them is off or canonical.
     config.cranelift_nan_canonicalization(class == Class::Payout);
     config.wasm_relaxed_simd(false);

@@ -148,17 +148,27 @@ impl Store {
         .await
     }
 
-    /// The latest settlements, newest first.
+    /// The latest settlements, newest first; with `before`, those booked before that number.
+    /// A list carries no scheme states: they can be megabytes each.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn settlements(&self, limit: u32) -> Result<Vec<Settlement>, StoreError> {
+    pub async fn settlements(
+        &self,
+        limit: u32,
+        before: Option<u64>,
+    ) -> Result<Vec<Settlement>, StoreError> {
         named("list settlements", async {
-            let rows: Vec<Columns> =
-                sqlx::query_as("SELECT * FROM settlement ORDER BY number DESC LIMIT ?1")
-                    .bind(limit)
-                    .fetch_all(&self.readers)
-                    .await?;
+            let before = before.map_or(Ok(i64::MAX), |number| int("number", number))?;
+            let rows: Vec<Columns> = sqlx::query_as(
+                "SELECT number, key, generation, block, from_seq, to_seq, digest, config_hash,
+                        notes, x'' AS state, carry_in, carry_out, booked_ms, reversed_ms
+                 FROM settlement WHERE number < ?1 ORDER BY number DESC LIMIT ?2",
+            )
+            .bind(before)
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
             rows.into_iter().map(settlement).collect()
         })
         .await

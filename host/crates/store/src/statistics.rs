@@ -192,18 +192,27 @@ impl Store {
         .await
     }
 
-    /// All accounts with workers, in order of their names, with their work since then.
+    /// Accounts with workers, in order of their names, with their work since then; `after`
+    /// is the name the list goes on behind.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn miners(&self, since_ms: u64) -> Result<Vec<MinerSummary>, StoreError> {
+    pub async fn miners(
+        &self,
+        since_ms: u64,
+        limit: u32,
+        after: Option<&str>,
+    ) -> Result<Vec<MinerSummary>, StoreError> {
         named("list miners", async {
             let slice = since_ms / SLICE_MS;
-            let rows: Vec<MinerColumns> =
-                sqlx::query_as(select_miners!("GROUP BY account.id ORDER BY account.name"))
-                    .bind(int("slice", slice)?)
-                    .fetch_all(&self.readers)
-                    .await?;
+            let rows: Vec<MinerColumns> = sqlx::query_as(select_miners!(
+                "WHERE account.name > ?2 GROUP BY account.id ORDER BY account.name LIMIT ?3"
+            ))
+            .bind(int("slice", slice)?)
+            .bind(format!("miner:{}", after.unwrap_or_default()))
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
             rows.iter().map(|row| summary(row, slice)).collect()
         })
         .await

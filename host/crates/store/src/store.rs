@@ -8,7 +8,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions as _, Connection as _, Sqlite, Transaction};
+use sqlx::{ConnectOptions as _, Connection as _, Sqlite, SqliteConnection, Transaction};
 use tracing::Instrument as _;
 
 use crate::StoreError;
@@ -119,12 +119,24 @@ impl Store {
                 sqlx::query_as("UPDATE pool SET runs = runs + 1 WHERE id = 1 RETURNING runs")
                     .fetch_one(&mut *tx)
                     .await?;
-            sqlx::query("UPDATE block SET seq = min(seq, ?1)")
-                .bind(int("sequence number", last_seq(&mut tx).await?)?)
-                .execute(&mut *tx)
-                .await?;
+            put_back_blocks(&mut tx).await?;
             tx.commit().await?;
             uint32("the count of runs", runs)
+        })
+        .await
+    }
+
+    /// Puts blocks that were placed behind shares which were then lost back to the log's end,
+    /// or the next shares would count as found before them.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn put_back_blocks(&self) -> Result<(), StoreError> {
+        named("put back blocks", async {
+            let mut tx = self.begin().await?;
+            put_back_blocks(&mut tx).await?;
+            tx.commit().await?;
+            Ok(())
         })
         .await
     }
@@ -140,6 +152,12 @@ impl Store {
         // Immediate: a transaction that begins by reading could be refused when it writes.
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
+}
+
+async fn put_back_blocks(tx: &mut SqliteConnection) -> Result<(), StoreError> {
+    let last = int("sequence number", last_seq(tx).await?)?;
+    sqlx::query("UPDATE block SET seq = ?1 WHERE seq > ?1").bind(last).execute(tx).await?;
+    Ok(())
 }
 
 /// Runs a transaction under its name, which errors and traces carry.

@@ -63,7 +63,7 @@ async fn an_orphan_after_credit_is_reversed_and_nothing_is_deleted() {
     }
     assert_eq!(scene.store.verify_books().await.unwrap().transfers, 6);
     assert_eq!(scene.store.block("b1").await.unwrap().state, BlockState::Reversed);
-    let latest = scene.store.settlements(1).await.unwrap();
+    let latest = scene.store.settlements(1, None).await.unwrap();
     assert_eq!(latest[0].reversed_at_ms, Some(9));
     let ann = scene.store.miner(&miner("ann"), 0).await.unwrap().unwrap();
     let amounts: Vec<i128> = ann.credits.iter().map(|line| line.amount).collect();
@@ -209,7 +209,7 @@ async fn a_failed_settlement_leaves_nothing_behind() {
     assert!(error.to_string().starts_with("could not settle: "), "{error}");
     assert!(!error.is_retryable());
     assert!(scene.store.balances().await.unwrap().is_empty());
-    assert!(scene.store.settlements(9).await.unwrap().is_empty());
+    assert!(scene.store.settlements(9, None).await.unwrap().is_empty());
     assert_eq!(scene.store.generation(generation).await.unwrap().facts.state, [0]);
     // The connection is good for the next one.
     scene.store.settle(&row, &transfers(&row, &SPLIT)).await.unwrap();

@@ -165,7 +165,7 @@ async fn compare(scene: &Scene, model: &Model) {
     };
     let window = store.work_between(0, count).await.unwrap();
     for (row, name) in NAMES.iter().enumerate() {
-        let miners = store.miners(0).await.unwrap();
+        let miners = store.miners(0, 1000, None).await.unwrap();
         let line = miners.iter().find(|line| line.account.as_str() == *name).unwrap();
         assert_eq!(line.work.hashes(), work(row), "the totals of {name}");
         assert_eq!(line.recent.work.hashes(), work(row), "the slices of {name}");

@@ -85,7 +85,7 @@ async fn totals_slices_and_spans_are_the_sums_of_the_log() {
     assert_eq!(stats.five_minutes.since_ms, now - 5 * minute);
     assert_eq!((stats.hour.shares, stats.day.shares), (4, 4));
 
-    let miners = scene.store.miners(now).await.unwrap();
+    let miners = scene.store.miners(now, 1000, None).await.unwrap();
     let line = |miner: &chimera_store::MinerSummary| {
         (miner.account.to_string(), miner.shares, miner.recent.shares, miner.last_share_ms)
     };
@@ -107,7 +107,7 @@ async fn t21_an_empty_pool_has_finite_numbers() {
     let stats = scene.store.stats(0).await.unwrap();
     assert_eq!((stats.shares, stats.work, stats.accounts), (0, Work::ZERO, 0));
     assert_eq!(stats.blocks.values().sum::<u64>(), 0);
-    assert!(scene.store.miners(0).await.unwrap().is_empty());
+    assert!(scene.store.miners(0, 1000, None).await.unwrap().is_empty());
     assert_eq!(scene.store.last_seq().await.unwrap(), 0);
 }
 
