@@ -12,9 +12,7 @@ use crate::harness::{Miner, TestPool};
 /// other files a test adds.
 fn directory(files: &[(&str, &[u8])]) -> TempDir {
     let dir = TempDir::new().expect("a temporary directory");
-    let target = Path::new(env!("CARGO_BIN_EXE_chimera")).ancestors().nth(2);
-    let hostile = target.expect("the binary is in target/").join("components/hostile.wasm");
-    let hostile = std::fs::read(&hostile).expect("the build leaves it there");
+    let hostile = built("hostile");
     for name in ["payout-hostile", "auth-hostile", "difficulty-hostile"] {
         std::fs::write(dir.path().join(format!("{name}.wasm")), &hostile).expect("writable");
     }
@@ -22,6 +20,12 @@ fn directory(files: &[(&str, &[u8])]) -> TempDir {
         std::fs::write(dir.path().join(name), bytes).expect("writable");
     }
     dir
+}
+
+fn built(name: &str) -> Vec<u8> {
+    let target = Path::new(env!("CARGO_BIN_EXE_chimera")).ancestors().nth(2);
+    let file = target.expect("the binary is in target/").join(format!("components/{name}.wasm"));
+    std::fs::read(&file).expect("the build leaves it there")
 }
 
 fn part<'a>(health: &'a Value, name: &str) -> &'a Value {
@@ -113,6 +117,36 @@ async fn a_hostile_difficulty_plugin_changes_nothing() {
         miner.mine(3).await;
         pool.stop().await;
     }
+}
+
+/// The example to copy, put into the plugin directory, pays two very different miners alike.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheme_from_the_directory_divides_the_blocks() {
+    let example = built("payout-equal");
+    let plugins = directory(&[("payout-equal.wasm", &example)]);
+    let path = plugins.path().to_str().expect("a plain path");
+    let changes = [("PLUGINS__DIRECTORY", path), ("PAYOUT__SCHEME", "payout-equal")];
+    let pool = TestPool::start(&changes).await;
+    let mut alice = Miner::start(pool.stratum, "alice.rig").await;
+    let mut bob = Miner::start(pool.stratum, "bob.rig").await;
+    let settled = loop {
+        alice.mine(9).await;
+        bob.mine(1).await;
+        let payouts = pool.get("payouts").await;
+        let items = payouts["items"].as_array().expect("a list").clone();
+        let both = |payout: &&Value| payout["credits"].as_array().is_some_and(|all| all.len() == 2);
+        if let Some(payout) = items.iter().find(both) {
+            break payout.clone();
+        }
+    };
+    let amounts: Vec<i128> = settled["credits"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|credit| credit["amount"]["units"].as_str().expect("text").parse().expect("digits"))
+        .collect();
+    assert!((amounts[0] - amounts[1]).abs() <= 1, "{amounts:?}");
+    pool.stop().await;
 }
 
 /// A component that is none is refused at the start, with what is wrong with it.

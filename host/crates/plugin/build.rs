@@ -14,7 +14,8 @@ use wit_component::ComponentEncoder;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Misbehaves on request; for tests, never embedded.
+/// For tests, never embedded: one that misbehaves on request, and the example to copy.
+const NOT_EMBEDDED: [&str; 2] = [HOSTILE, "payout-equal"];
 const HOSTILE: &str = "hostile";
 
 fn main() {
@@ -28,7 +29,7 @@ fn build() -> Result<(), String> {
     let out_dir = PathBuf::from(variable("OUT_DIR")?);
     let workspace = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let workspace = workspace.ancestors().nth(3).ok_or("this crate is host/crates/plugin")?;
-    for input in ["plugins", "wit", "tests/hostile", "Cargo.toml", "Cargo.lock"] {
+    for input in ["plugins", "examples", "wit", "tests/hostile", "Cargo.toml", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={}", workspace.join(input).display());
     }
     println!("cargo::rerun-if-changed=build.rs");
@@ -40,7 +41,7 @@ fn build() -> Result<(), String> {
     compile(workspace, &target_dir, &rustc, &shipped)?;
 
     let mut embedded = String::from("pub(crate) const SHIPPED: &[(&str, &[u8])] = &[\n");
-    for name in shipped.iter().map(String::as_str).chain([HOSTILE]) {
+    for name in shipped.iter().map(String::as_str).chain(NOT_EMBEDDED) {
         let component = componentize(&target_dir, name)?;
         let file = format!("{name}.wasm");
         let path = out_dir.join(&file);
@@ -50,7 +51,7 @@ fn build() -> Result<(), String> {
         }
         if name == HOSTILE {
             println!("cargo::rustc-env=CHIMERA_HOSTILE_COMPONENT={}", path.display());
-        } else {
+        } else if !NOT_EMBEDDED.contains(&name) {
             embedded.push_str(&format!("    ({name:?}, include_bytes!(\"{name}.wasm\")),\n"));
         }
     }
@@ -89,7 +90,7 @@ fn compile(
     shipped: &[String],
 ) -> Result<(), String> {
     // One build per component: together they would share one set of features.
-    for name in shipped.iter().map(String::as_str).chain([HOSTILE]) {
+    for name in shipped.iter().map(String::as_str).chain(NOT_EMBEDDED) {
         let mut cargo = Command::new(variable("CARGO")?);
         forget_outer_build(&mut cargo);
         cargo

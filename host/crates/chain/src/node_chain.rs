@@ -120,6 +120,7 @@ impl NodeChain {
             let found = config.tag.len();
             return Err(ConnectError::TagTooLong { found, max: TAG_BYTES_MAX });
         }
+        payout_script::check_one_chain(&config.nodes).await?;
         let payout = payout_script::learn(&config).await?;
         let plan = Plan {
             dialect: config.dialect,

@@ -32,6 +32,14 @@ pub enum ConnectError {
         /// What the node said.
         cause: String,
     },
+    /// Two nodes do not have the same first block.
+    #[error("nodes {other} and {node} are of different chains; all nodes must be of one")]
+    OtherChain {
+        /// One of them.
+        node: String,
+        /// The other.
+        other: String,
+    },
     /// The chain pays public keys, and the node's wallet has none for this address.
     #[error(
         "payout address \"{address}\" has no public key in the node's wallet; this chain pays \
@@ -67,6 +75,25 @@ pub enum ConnectError {
 pub(crate) struct Payout {
     pub(crate) address: String,
     pub(crate) script: Vec<u8>,
+}
+
+/// Nodes that are to stand in for each other must be of one chain: templates of another
+/// would price shares by another difficulty. Those that cannot be reached now are not asked.
+pub(crate) async fn check_one_chain(nodes: &[Rpc]) -> Result<(), ConnectError> {
+    let mut first: Option<(String, String)> = None;
+    for node in nodes {
+        let Ok(genesis) = node.call("getblockhash", json!([0])).await else { continue };
+        let genesis = genesis.as_str().unwrap_or_default().to_owned();
+        match &first {
+            None => first = Some((node.name().to_owned(), genesis)),
+            Some((other, expected)) if *expected != genesis => {
+                let (node, other) = (node.name().to_owned(), other.clone());
+                return Err(ConnectError::OtherChain { node, other });
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Asks the first node that can be reached.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chimera_chain::{
-    AssembleError, BlockId, BlockRef, ConnectError, DevNode, Dialect, HttpRpc, MATURITY_BLOCKS,
-    NodeAuth, NodeChain, NodeConfig, RewardState, Rpc, RpcError, SubmitOutcome,
+    AssembleError, BlockId, BlockRef, ConnectError, DevChain, DevNode, DevParams, Dialect, HttpRpc,
+    MATURITY_BLOCKS, NodeAuth, NodeChain, NodeConfig, RewardState, Rpc, RpcError, SubmitOutcome,
 };
 use chimera_pow::Algorithm;
 use chimera_work::{Solution, Template};
@@ -338,4 +338,17 @@ async fn what_is_no_node_is_said_to_be_none() {
         assert!(error.contains("http://127.0.0.1:8332"), "it says what is right: {error}");
         assert!(!error.contains("secret"), "{error}");
     }
+}
+
+/// STRATUM.md 7, 18: a node of another network is refused at the start, not at a failover.
+#[tokio::test]
+async fn nodes_of_two_chains_are_refused() {
+    let time = VirtualTime::starting();
+    let ours = easy_node(&time);
+    let params = DevParams { network: "other".to_owned(), ..DevParams::default() };
+    let other = DevChain::in_memory(params).expect("good rules");
+    let other = DevNode::new(Arc::new(other), time.clock());
+    let config = config(vec![Rpc::Embedded(ours), Rpc::Embedded(other)]);
+    let refused = NodeChain::connect(config, time.clock()).await.err().expect("it is refused");
+    assert!(matches!(refused, ConnectError::OtherChain { .. }), "{refused}");
 }
