@@ -193,3 +193,17 @@ async fn t10_silent_miners_stay_and_strangers_go() {
     pool.wait_for("status", |status| status["sessions"]["connected"] == 0).await;
     pool.stop().await;
 }
+
+/// A client that closes its side after its last request still gets the answers under way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_half_closed_connection_gets_its_last_answers() {
+    let pool = TestPool::start(&[]).await;
+    let miner = Miner::connect(pool.stratum, "alice.rig").await;
+    let (mut reader, mut writer) = miner.split();
+    let authorize = json!({ "id": 2, "method": "mining.authorize", "params": ["alice", "x"] });
+    writer.send(&authorize.to_string()).await;
+    drop(writer);
+    let answer = reader.raw_line().await.expect("an answer");
+    assert_eq!((&answer["id"], &answer["result"]), (&json!(2), &json!(true)));
+    pool.stop().await;
+}

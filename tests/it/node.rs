@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chimera_api::{BasicAuth, RpcAnswer, json_rpc_router};
 use chimera_chain::{DevChain, DevNode, DevParams, system_clock};
+use chimera_pow::PowHash;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -121,4 +122,40 @@ async fn t20_a_node_away_and_back() {
     let grown = tip.wait_for(|tip| tip.height > before);
     tokio::time::timeout(Duration::from_secs(60), grown).await.expect("in time").expect("lives");
     pool.stop().await;
+}
+
+/// T16: a settled block that leaves the chain for good is reversed by other transfers, and
+/// the books still balance. (Found by review: nobody ever asked about settled blocks again.)
+#[tokio::test(flavor = "multi_thread")]
+async fn t16_a_settled_block_that_leaves_the_chain_is_reversed() {
+    let node = Node::start().await;
+    let pool = pool_on(&node).await;
+    let mut miner = Miner::start(pool.stratum, "alice.rig").await;
+    let in_state = |blocks: &Value, state: &str| {
+        let items = blocks["items"].as_array().expect("a list").clone();
+        items.into_iter().rev().find(|block| block["state"] == state)
+    };
+    let settled = loop {
+        miner.mine(2).await;
+        if let Some(block) = in_state(&pool.get("blocks").await, "settled") {
+            break block;
+        }
+    };
+    let mut hash = hex::decode(settled["id"].as_str().expect("an id")).expect("hex");
+    hash.reverse();
+    let hash = PowHash(hash.try_into().expect("32 bytes"));
+    node.chain.chain().orphan(hash).expect("it is on the chain");
+    loop {
+        miner.mine(2).await;
+        if let Some(block) = in_state(&pool.get("blocks").await, "reversed") {
+            assert_eq!(block["id"], settled["id"]);
+            break;
+        }
+    }
+    let dir = pool.stop().await;
+    let store = chimera_store::Store::open(&dir.path().join("pool.sqlite")).await.expect("opens");
+    store.verify_books().await.expect("the books balance");
+    let key = format!("block:{}", settled["id"].as_str().expect("an id"));
+    let (settlement, _) = store.settlement(&key).await.expect("readable").expect("on record");
+    assert!(settlement.reversed_at_ms.is_some(), "nothing is deleted");
 }

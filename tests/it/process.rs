@@ -140,6 +140,20 @@ async fn sigterm_drains_and_tells_miners_to_reconnect() {
     pool.stop().await;
 }
 
+/// A client that never reads, in the middle of a flood: the stop is not held up by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_never_reads_does_not_hold_up_a_stop() {
+    let dir = tempfile::TempDir::new().expect("a temporary directory");
+    let mut pool = Process::start(dir.path(), &[("POOL__GRACE_S", "6")]);
+    let flood = std::net::TcpStream::connect(pool.stratum).expect("it listens");
+    flood.set_write_timeout(Some(Duration::from_millis(500))).expect("a socket");
+    let pings = b"{\"id\":1,\"method\":\"mining.ping\",\"params\":[]}\n".repeat(1_000);
+    // Until both directions are full: the pool's answers, and then our own requests.
+    while std::io::Write::write_all(&mut &flood, &pings).is_ok() {}
+    pool.signal("-TERM");
+    assert_eq!(pool.ended().await, Some(0));
+}
+
 /// A full disk (a file size limit, as the kernel enforces it): no share is ever answered
 /// `true` that is not in the log, the pool says what is wrong and does not die.
 #[tokio::test(flavor = "multi_thread")]
@@ -273,6 +287,19 @@ fn exit_codes_are_as_documented() {
         assert_eq!(found, Some(code), "{arguments:?} {environment:?}: {output}");
         assert!(output.contains(expected), "{arguments:?}: {output}");
     }
+}
+
+/// Other programs' variables need not be text. (Found by review: it panicked.)
+#[test]
+fn strange_variables_of_others_are_none_of_our_business() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let strange = std::ffi::OsStr::from_bytes(b"\xff\xfe");
+    let output = Command::new(BINARY)
+        .args(["config", "check"])
+        .env("SOMETHING_ELSE", strange)
+        .output()
+        .expect("the binary starts");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// A start that fails half-way says why, and leaves nothing behind (PM1).

@@ -172,4 +172,19 @@ mod tests {
             assert_eq!(SubmitOutcome::of(&answer), outcome, "{answer}");
         }
     }
+
+    /// Found by review: a node that was behind refused what the next one, just restarting,
+    /// would have taken; the block was given up.
+    #[test]
+    fn a_refusal_counts_only_when_everybody_was_heard() {
+        let word = String::new;
+        let in_order = [
+            SubmitOutcome::Rejected(word()),
+            SubmitOutcome::Unreachable(word()),
+            SubmitOutcome::Stale(word()),
+            SubmitOutcome::Duplicate,
+            SubmitOutcome::Accepted,
+        ];
+        assert!(in_order.is_sorted_by(|less, more| less.rank() < more.rank()));
+    }
 }

@@ -352,3 +352,16 @@ async fn nodes_of_two_chains_are_refused() {
     let refused = NodeChain::connect(config, time.clock()).await.err().expect("it is refused");
     assert!(matches!(refused, ConnectError::OtherChain { .. }), "{refused}");
 }
+
+/// Found by review: one dead node silenced the others, and a block none of them knew was
+/// never handed in again.
+#[tokio::test]
+async fn a_dead_node_does_not_speak_for_the_others() {
+    let time = VirtualTime::starting();
+    let node = easy_node(&time);
+    let nobody = HttpRpc::new("http://127.0.0.1:1", NodeAuth::None).expect("an address");
+    let config = with_address(config(vec![Rpc::Embedded(node.clone()), Rpc::Http(nobody)]), &node);
+    let chain = NodeChain::connect(config, time.clock()).await.expect("one good node");
+    let lost = BlockRef { id: "00".repeat(32), height: 1 };
+    assert_eq!(chain.reward(&lost).await, Ok(RewardState::Unknown));
+}
