@@ -189,6 +189,12 @@ impl Connection {
             if !self.out.effects.is_empty() {
                 self.act(socket).await?;
             }
+            if self.session.wants_extranonce()
+                && let Some(lease) = self.gate.lease()
+            {
+                // A miner that cannot follow stays where it is.
+                drop(self.session.set_extranonce(lease, &mut self.out));
+            }
         }
         self.act(socket).await
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chimera_stratum::{Counters, NotifyLine, Seat, SessionConfig, SessionId};
-use chimera_work::SpaceExhausted;
+use chimera_work::{ExtranonceLease, SpaceExhausted};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -168,6 +168,11 @@ impl Gate {
     /// When the nonce space is exhausted.
     pub(crate) fn take_seat(&self, resume: Option<SessionId>) -> Result<Seat, SpaceExhausted> {
         self.seats().take(resume, random_session_id(), Instant::now())
+    }
+
+    /// Another part of the nonce space; `None` when there is none left.
+    pub(crate) fn lease(&self) -> Option<ExtranonceLease> {
+        self.seats().lease().ok()
     }
 
     /// Keeps the seat of a connection that ended.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use chimera_stratum::{Seat, SessionId};
-use chimera_work::{ExtranonceSpace, NonceLayout, SpaceExhausted};
+use chimera_work::{ExtranonceLease, ExtranonceSpace, NonceLayout, SpaceExhausted};
 
 /// Seats kept for absent miners. A seat is a few kilobytes, so this is some tens of
 /// megabytes at worst; beyond it the longest absent miner starts anew.
@@ -41,6 +41,14 @@ impl Seats {
             Some((seat, _)) => Ok(seat),
             None => Ok(Seat::new(fresh, self.space.lease()?, self.layout)),
         }
+    }
+
+    /// Another part of the nonce space, for a session that has used up its own.
+    ///
+    /// # Errors
+    /// When the nonce space is exhausted.
+    pub(crate) fn lease(&mut self) -> Result<ExtranonceLease, SpaceExhausted> {
+        self.space.lease()
     }
 
     /// Keeps a seat whose connection ended.

@@ -53,6 +53,12 @@ impl JobBook {
         self.layout
     }
 
+    /// Whether this round has seen nearly as many shares as the book can hold. Another part
+    /// of the nonce space, with a new book, has room again.
+    pub fn is_crowded(&self) -> bool {
+        self.seen.is_crowded()
+    }
+
     /// The newest job.
     pub fn current(&self) -> Option<&Arc<Job>> {
         self.issued.back().map(|issued| &issued.job)

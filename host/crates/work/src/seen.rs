@@ -40,6 +40,11 @@ impl Seen {
         self.0.contains(&u128::from_le_bytes(low))
     }
 
+    /// Whether most of what can be remembered is.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.0.len() >= SHARES_MAX / 8 * 7
+    }
+
     pub(crate) fn forget(&mut self) {
         self.0.clear();
         self.0.shrink_to(CAPACITY_KEPT);

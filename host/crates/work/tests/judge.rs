@@ -261,3 +261,22 @@ fn job_ids_are_numbers_whatever_their_spelling() {
     let _ = JobBook::new(ExtranonceSpace::new(0).lease().unwrap(), layout);
     assert!(Target::MAX > easy().target());
 }
+
+/// What a session can be credited in one round is bounded; it is told before the bound.
+#[test]
+fn a_crowded_book_says_so_before_it_is_full() {
+    let mut book = book();
+    let job = Arc::new(JobSequence::new(1).issue(Arc::new(template())));
+    // Every hash is a share: below any real difficulty.
+    book.issue(Arc::clone(&job), Difficulty::new(1e-12).unwrap());
+    let mut accepted = 0;
+    let full = (0..u32::MAX)
+        .map(|nonce| book.judge(&submission(&job, nonce), 0).verdict)
+        .inspect(|verdict| accepted += usize::from(verdict.is_ok()))
+        .find(Result::is_err);
+    assert_eq!(full, Some(Err(Reject::TooManyShares)));
+    assert_eq!(accepted, 65_536);
+    assert!(book.is_crowded());
+    book.issue(Arc::new(JobSequence::new(2).issue(Arc::new(template_on([9; 32])))), easy());
+    assert!(!book.is_crowded(), "a new round begins empty");
+}

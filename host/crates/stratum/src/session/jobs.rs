@@ -27,6 +27,13 @@ impl Session {
         self.settle(out);
     }
 
+    /// Whether the session should be moved with [`set_extranonce`](Self::set_extranonce): it
+    /// has found so many shares in this round that its part of the nonce space is nearly
+    /// used up, and its miner can follow.
+    pub fn wants_extranonce(&self) -> bool {
+        self.extranonce_subscribed && self.seat.as_ref().is_some_and(|seat| seat.book.is_crowded())
+    }
+
     /// Moves the session to another part of the nonce space; the clean job that follows is
     /// the first over it.
     ///
