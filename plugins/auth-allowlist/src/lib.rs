@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use chimera_plugin_sdk::{
-    Attempt, AuthPolicy, Component, Decision, Denial, Diagnostic, Grant, PluginError, UserName,
-    export_auth_policy, problem,
+    Attempt, AuthPolicy, Component, Decision, Diagnostic, PluginError, UserName,
+    default_worker_problem, deny, export_auth_policy, problem,
 };
 use serde::{Deserialize, Serialize};
 
@@ -64,14 +64,7 @@ impl Component for Allowlist {
                 ));
             }
         }
-        let parsed = UserName::parse(&format!("a.{}", config.default_worker));
-        if parsed.ok().and_then(|name| name.worker).as_deref() != Some(&config.default_worker) {
-            problems.push(problem(
-                "/default_worker",
-                format!("{:?} is no worker name", config.default_worker),
-                "printable, without spaces or escapes, 1 to 128 bytes",
-            ));
-        }
+        problems.extend(default_worker_problem(&config.default_worker));
         problems
     }
 }
@@ -80,26 +73,20 @@ impl AuthPolicy for Allowlist {
     fn authorize(config: &Config, attempt: Attempt) -> Result<Decision, PluginError> {
         let name = match UserName::parse(&attempt.user) {
             Ok(name) => name,
-            Err(reason) => return Ok(deny(reason)),
+            Err(reason) => return Ok(deny(reason, TTL_S)),
         };
         if !config.accounts.contains(&name.account) {
-            return Ok(deny("this account may not mine here".to_owned()));
+            return Ok(deny("this account may not mine here", TTL_S));
         }
         if let Some(expected) = config.passwords.get(&name.account) {
             match attempt.password {
                 Some(given) if equal(&given, expected) => {}
-                Some(_) => return Ok(deny("wrong password".to_owned())),
+                Some(_) => return Ok(deny("wrong password", TTL_S)),
                 // Letting the account in unchecked would make the list's password a lie.
-                None => return Ok(deny("this pool does not read passwords".to_owned())),
+                None => return Ok(deny("this pool does not read passwords", TTL_S)),
             }
         }
-        Ok(Decision::Allow(Grant {
-            account: name.account,
-            worker: Some(name.worker.unwrap_or_else(|| config.default_worker.clone())),
-            ttl_s: TTL_S,
-            start_difficulty: None,
-            tags: Vec::new(),
-        }))
+        Ok(name.allow(&config.default_worker, TTL_S))
     }
 }
 
@@ -108,10 +95,6 @@ fn equal(given: &str, expected: &str) -> bool {
     given.len() == expected.len()
         && given.bytes().zip(expected.bytes()).fold(0, |seen, (one, other)| seen | (one ^ other))
             == 0
-}
-
-fn deny(reason: String) -> Decision {
-    Decision::Deny(Denial { public_message: reason, ttl_s: TTL_S, ban_s: 0 })
 }
 
 export_auth_policy!(Allowlist);

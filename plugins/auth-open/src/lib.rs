@@ -1,8 +1,8 @@
 //! Everybody may mine: an account exists as soon as somebody works for it.
 
 use chimera_plugin_sdk::{
-    Attempt, AuthPolicy, Component, Decision, Denial, Diagnostic, Grant, NAME_BYTES_MAX,
-    PluginError, UserName, export_auth_policy, problem,
+    Attempt, AuthPolicy, Component, Decision, Diagnostic, NAME_BYTES_MAX, PluginError, UserName,
+    default_worker_problem, deny, export_auth_policy, problem,
 };
 use serde::{Deserialize, Serialize};
 
@@ -58,15 +58,7 @@ impl Component for Open {
                 "at most account_bytes_max",
             ));
         }
-        // As a worker it must survive the way through a user name.
-        let parsed = UserName::parse(&format!("a.{}", config.default_worker));
-        if parsed.ok().and_then(|name| name.worker).as_deref() != Some(&config.default_worker) {
-            problems.push(problem(
-                "/default_worker",
-                format!("{:?} is no worker name", config.default_worker),
-                "printable, without spaces or escapes, 1 to 128 bytes",
-            ));
-        }
+        problems.extend(default_worker_problem(&config.default_worker));
         problems
     }
 }
@@ -75,24 +67,14 @@ impl AuthPolicy for Open {
     fn authorize(config: &Config, attempt: Attempt) -> Result<Decision, PluginError> {
         let name = match UserName::parse(&attempt.user) {
             Ok(name) => name,
-            Err(reason) => return Ok(deny(reason)),
+            Err(reason) => return Ok(deny(reason, TTL_S)),
         };
         let (min, max) = (config.account_bytes_min, config.account_bytes_max);
         if !(min..=max).contains(&name.account.len()) {
-            return Ok(deny(format!("account name must have {min} to {max} bytes")));
+            return Ok(deny(format!("account name must have {min} to {max} bytes"), TTL_S));
         }
-        Ok(Decision::Allow(Grant {
-            account: name.account,
-            worker: Some(name.worker.unwrap_or_else(|| config.default_worker.clone())),
-            ttl_s: TTL_S,
-            start_difficulty: None,
-            tags: Vec::new(),
-        }))
+        Ok(name.allow(&config.default_worker, TTL_S))
     }
-}
-
-fn deny(reason: String) -> Decision {
-    Decision::Deny(Denial { public_message: reason, ttl_s: TTL_S, ban_s: 0 })
 }
 
 export_auth_policy!(Open);

@@ -6,8 +6,8 @@
 //! done: there is nothing to hop for.
 
 use chimera_plugin_sdk::{
-    Component, Diagnostic, Outcome, PPM, PayoutScheme, Plan, PluginError, Request, SchemeKind,
-    WindowSize, distribute, export_payout_scheme, mul_div_floor, ppm_floor, problem,
+    Component, Diagnostic, Outcome, PayoutScheme, Plan, PluginError, Request, SchemeKind,
+    WindowSize, distribute, export_payout_scheme, fee_problem, mul_div_floor, ppm_floor, problem,
 };
 use serde::{Deserialize, Serialize};
 
@@ -61,13 +61,7 @@ impl Component for Pplns {
                 "1 to 1000000; 2000 is the usual N = 2",
             ));
         }
-        if config.fee_ppm > PPM {
-            problems.push(problem(
-                "/fee_ppm",
-                format!("a fee of {} parts per million is above the whole", config.fee_ppm),
-                "0 to 1000000; 10000 is 1 %",
-            ));
-        }
+        problems.extend(fee_problem(config.fee_ppm));
         problems
     }
 }

@@ -6,7 +6,7 @@ mod fractions;
 
 use chimera_plugin_sdk::{
     Allocation, Component, Diagnostic, IntervalEvent, Outcome, PPM, PayoutScheme, Plan,
-    PluginError, Request, SchemeKind, WindowSize, export_payout_scheme, problem,
+    PluginError, Request, SchemeKind, WindowSize, export_payout_scheme, fee_problem,
 };
 use serde::{Deserialize, Serialize};
 
@@ -37,14 +37,7 @@ impl Component for Pps {
     const CONFIG_SCHEMA: &'static str = include_str!("../schema.json");
 
     fn check(config: &Config) -> Vec<Diagnostic> {
-        if config.fee_ppm <= PPM {
-            return Vec::new();
-        }
-        vec![problem(
-            "/fee_ppm",
-            format!("a fee of {} parts per million is above the whole", config.fee_ppm),
-            "0 to 1000000; 20000 is 2 %",
-        )]
+        fee_problem(config.fee_ppm).into_iter().collect()
     }
 }
 

@@ -4,8 +4,8 @@
 //! more); shipped because operators of small private pools ask for it.
 
 use chimera_plugin_sdk::{
-    Component, Diagnostic, Outcome, PPM, PayoutScheme, Plan, PluginError, Request, SchemeKind,
-    WindowSize, distribute, export_payout_scheme, ppm_floor, problem,
+    Component, Diagnostic, Outcome, PayoutScheme, Plan, PluginError, Request, SchemeKind,
+    WindowSize, distribute, export_payout_scheme, fee_problem, ppm_floor,
 };
 use serde::{Deserialize, Serialize};
 
@@ -34,14 +34,7 @@ impl Component for Prop {
     const CONFIG_SCHEMA: &'static str = include_str!("../schema.json");
 
     fn check(config: &Config) -> Vec<Diagnostic> {
-        if config.fee_ppm <= PPM {
-            return Vec::new();
-        }
-        vec![problem(
-            "/fee_ppm",
-            format!("a fee of {} parts per million is above the whole", config.fee_ppm),
-            "0 to 1000000; 10000 is 1 %",
-        )]
+        fee_problem(config.fee_ppm).into_iter().collect()
     }
 }
 

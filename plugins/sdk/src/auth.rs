@@ -2,7 +2,7 @@
 
 pub use crate::bindings::auth::exports::chimera::pool::auth::{Attempt, Decision, Denial, Grant};
 
-use crate::{Component, PluginError};
+use crate::{Component, Diagnostic, PluginError, problem};
 
 /// Decides about one attempt to authorize.
 pub trait AuthPolicy: Component {
@@ -50,6 +50,36 @@ impl UserName {
         }
         Ok(Self { account: account.to_owned(), worker: worker.map(str::to_owned) })
     }
+}
+
+impl UserName {
+    /// Lets this user mine, for so many seconds; a user who names no worker gets the default.
+    pub fn allow(self, default_worker: &str, ttl_s: u32) -> Decision {
+        Decision::Allow(Grant {
+            account: self.account,
+            worker: Some(self.worker.unwrap_or_else(|| default_worker.to_owned())),
+            ttl_s,
+            start_difficulty: None,
+            tags: Vec::new(),
+        })
+    }
+}
+
+/// Refuses a user, for so many seconds, with a sentence for the miner.
+pub fn deny(reason: impl Into<String>, ttl_s: u32) -> Decision {
+    Decision::Deny(Denial { public_message: reason.into(), ttl_s, ban_s: 0 })
+}
+
+/// What is wrong with a `/default_worker`, if anything is: as a worker it must survive the
+/// way through a user name.
+pub fn default_worker_problem(name: &str) -> Option<Diagnostic> {
+    let parsed = UserName::parse(&format!("a.{name}"));
+    if parsed.ok().and_then(|parsed| parsed.worker).as_deref() == Some(name) {
+        return None;
+    }
+    let message = format!("{name:?} is no worker name");
+    let right = "printable, without spaces or escapes, 1 to 128 bytes";
+    Some(problem("/default_worker", message, right))
 }
 
 fn decode(text: &str) -> String {

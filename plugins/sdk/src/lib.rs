@@ -21,10 +21,13 @@ mod log;
 mod money;
 mod payout;
 
-pub use auth::{Attempt, AuthPolicy, Decision, Denial, Grant, NAME_BYTES_MAX, UserName};
+pub use auth::{
+    Attempt, AuthPolicy, Decision, Denial, Grant, NAME_BYTES_MAX, UserName, default_worker_problem,
+    deny,
+};
 pub use bindings::component::chimera::pool::types::{Diagnostic, PluginError, Severity};
 pub use component::Component;
-pub use config::{Checked, check_config, problem};
+pub use config::{Checked, check_config, fee_problem, problem};
 pub use difficulty::{Batch, Difficulties, DifficultyStrategy, Hello, Verdicts};
 pub use distribution::{distribute, pool_takes_all};
 pub use log::{debug, error, info, warn};

@@ -349,7 +349,7 @@ async fn nodes_of_two_chains_are_refused() {
     let other = DevChain::in_memory(params).expect("good rules");
     let other = DevNode::new(Arc::new(other), time.clock());
     let config = config(vec![Rpc::Embedded(ours), Rpc::Embedded(other)]);
-    let refused = NodeChain::connect(config, time.clock()).await.err().expect("it is refused");
+    let refused = NodeChain::connect(config, time.clock()).await.expect_err("they are refused");
     assert!(matches!(refused, ConnectError::OtherChain { .. }), "{refused}");
 }
 
