@@ -250,16 +250,22 @@ impl Tasks {
     }
 
     /// Stops in order: miners say goodbye, what they were credited is recorded, then the
-    /// rest. Miners have two thirds of the time; the share log does not wait for slow ones.
+    /// rest. Miners have two thirds of the time; the share log does not wait for slow ones,
+    /// and a settlement that waits for a node is rolled back and made at the next start.
     async fn drain(&mut self, recorder: &Recorder, stopping: &CancellationToken, grace: Duration) {
         if !self.serving.is_finished() {
             let _ = tokio::time::timeout(grace * 2 / 3, &mut self.serving).await;
         }
         recorder.close();
         stopping.cancel();
-        for task in [&mut self.recording, &mut self.feed, &mut self.desk, &mut self.settling] {
-            if !task.is_finished() {
-                let _ = task.await;
+        if !self.recording.is_finished() {
+            let _ = (&mut self.recording).await;
+        }
+        for task in [&mut self.feed, &mut self.desk, &mut self.settling] {
+            let ended =
+                task.is_finished() || tokio::time::timeout(grace / 10, &mut *task).await.is_ok();
+            if !ended {
+                task.abort();
             }
         }
     }

@@ -85,8 +85,8 @@ impl Settler {
     }
 
     /// Moves every open block on as far as the chain allows; at a new tip also asks again
-    /// about recent ones that are done with. One block's trouble does not stop the others; the first one
-    /// is told.
+    /// about recent ones that are done with. One block's trouble does not stop the others;
+    /// the first one is told.
     async fn follow_blocks(&self, tip: u64, tip_is_new: bool) -> anyhow::Result<()> {
         let mut outcome = Ok(());
         let recent = if tip_is_new { RECENT_BLOCKS } else { 0 };
@@ -130,12 +130,13 @@ impl Settler {
                 Ok(())
             }
             // A mature or settled block nobody knows any more: a node that is catching up.
-            (Mature | Settled, RewardState::Unknown | RewardState::Ripening { .. }) => Ok(()),
+            (Mature | Settled, RewardState::Unknown) => Ok(()),
             (Candidate | Pending | Mature, RewardState::Orphaned) => {
                 self.move_to(block, Orphaned, None, "another block has its place").await
             }
             (Settled, RewardState::Orphaned) => self.reverse(block).await,
-            (Settled, RewardState::Ripe { .. }) => {
+            (Mature, RewardState::Ripening { .. }) => Ok(()),
+            (Settled, RewardState::Ripening { .. } | RewardState::Ripe { .. }) => {
                 self.missing().remove(&block.id);
                 Ok(())
             }
