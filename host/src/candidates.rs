@@ -1,7 +1,8 @@
-//! Possible blocks: recorded first, handed in at once, and handed in again until the chain
-//! has answered.
+//! Possible blocks: recorded first, handed in milliseconds later, and handed in again until
+//! the chain has answered.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use chimera_chain::{Block, NodeChain, SubmitOutcome};
 use chimera_ledger::{Amount, BlockState};
 use chimera_store::{BlockChange, BlockRow, GenerationId, Store, StoreError};
 use chimera_work::Solution;
+use tokio_util::task::TaskTracker;
 
 use crate::clock::now_ms;
 use crate::recorder::Recorder;
@@ -19,7 +21,11 @@ const ANSWER_WAIT: Duration = Duration::from_secs(2);
 /// A stale solution can still win the round before this one; an older one cannot, and a
 /// miner could have very many of them.
 const LATE_BLOCKS_MAX: u64 = 1;
-/// Between two tries to record a candidate that was handed in already.
+/// A block that is on record survives a crash between here and the chain; one that is on the
+/// chain and not on record would be nobody's. A commit takes milliseconds; a disk that takes
+/// longer must not cost the block.
+const RECORD_HEAD_START: Duration = Duration::from_millis(250);
+/// Between two tries to record a candidate.
 const RECORD_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where possible blocks go.
@@ -33,14 +39,16 @@ pub(crate) struct Candidates {
     pub recorder: Arc<Recorder>,
     /// The payout generation that will settle them.
     pub generation: GenerationId,
+    /// What goes on behind the finder's back, so that a stop can wait for it.
+    pub tasks: TaskTracker,
     /// Blocks that are being handed in again.
     pub under_way: Mutex<HashSet<String>>,
 }
 
 impl Candidates {
-    /// Hands in a solution to every node and records it, at once and side by side: a slow
-    /// disk must not cost a block, nor a slow node its record. Returns when both are done,
-    /// or after a moment: then they go on by themselves.
+    /// Records a solution, then hands it in to every node; a disk that does not answer gets
+    /// a head start only. Returns when both are done, or after a moment: then they go on by
+    /// themselves.
     ///
     /// The block's place in the share log is the share before it (exact PPLNS leaves the
     /// winning share to the next block).
@@ -73,13 +81,18 @@ impl Candidates {
             bytes: block.bytes.clone(),
         };
         let this = Arc::clone(self);
-        let offering = tokio::spawn(async move {
-            let recording = async {
+        let offering = self.tasks.spawn(async move {
+            let mut recording = pin!(async {
                 while !this.record(&row).await {
                     tokio::time::sleep(RECORD_PAUSE).await;
                 }
+            });
+            let head_start = tokio::time::timeout(RECORD_HEAD_START, &mut recording).await;
+            let handing_in = this.chain.submit(&block);
+            let outcome = match head_start {
+                Ok(()) => handing_in.await,
+                Err(_) => tokio::join!(recording, handing_in).1,
             };
-            let ((), outcome) = tokio::join!(recording, this.chain.submit(&block));
             this.note(&block.id, BlockState::Candidate, &outcome).await;
         });
         let _ = tokio::time::timeout(ANSWER_WAIT, offering).await;
@@ -91,7 +104,7 @@ impl Candidates {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         if under_way.insert(block.id.clone()) {
             let (this, block) = (Arc::clone(self), block.clone());
-            tokio::spawn(async move {
+            self.tasks.spawn(async move {
                 if let Err(error) = this.hand_in_again(&block).await {
                     tracing::warn!(block = block.id, %error, "cannot be handed in again yet");
                 }

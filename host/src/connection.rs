@@ -246,7 +246,7 @@ impl Connection {
 
     fn ask_who(&self, login: Login) {
         let (gate, peer, answers) = (Arc::clone(&self.gate), self.peer, self.answers_to.clone());
-        tokio::spawn(async move {
+        self.gate.tasks.spawn(async move {
             let ticket = login.ticket;
             let answer = gate.auth.decide(&login, peer, &gate.difficulty).await;
             // The connection may have ended meanwhile: then nobody waits for this.

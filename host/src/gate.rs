@@ -58,6 +58,8 @@ pub(crate) struct Gate {
     pub leaving: CancellationToken,
     /// Nonce space and parked seats.
     pub seats: Arc<Mutex<Seats>>,
+    /// Decisions under way, also about miners that are gone: a stop waits for them.
+    pub tasks: TaskTracker,
     /// What was answered, over all connections.
     pub totals: Totals,
 }
@@ -69,9 +71,7 @@ pub(crate) struct Totals {
     pub connected: AtomicU32,
     /// Open connections with an authorised worker.
     pub authorised: AtomicU32,
-    /// Connections refused because the pool was full.
-    pub refused_full: AtomicU64,
-    /// Replies by outcome: accepted, stale, duplicate, low difficulty, invalid, not stored, faults.
+    /// See [`Counters::accepted`].
     pub accepted: AtomicU64,
     /// See [`Counters::stale`].
     pub stale: AtomicU64,
@@ -83,8 +83,6 @@ pub(crate) struct Totals {
     pub invalid: AtomicU64,
     /// See [`Counters::not_stored`].
     pub not_stored: AtomicU64,
-    /// See [`Counters::faults`].
-    pub faults: AtomicU64,
 }
 
 impl Totals {
@@ -115,7 +113,6 @@ impl Totals {
         add(&self.low_difficulty, before.low_difficulty, now.low_difficulty);
         add(&self.invalid, before.invalid, now.invalid);
         add(&self.not_stored, before.not_stored, now.not_stored);
-        add(&self.faults, before.faults, now.faults);
     }
 }
 
@@ -149,7 +146,6 @@ impl Gate {
     fn admit(self: &Arc<Self>, socket: TcpStream, peer: SocketAddr, connections: &TaskTracker) {
         let place = Place::take(self);
         let Some(place) = place else {
-            self.totals.refused_full.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(%peer, "refused: pool full");
             connections.spawn(refuse(socket, self.miners_max));
             return;

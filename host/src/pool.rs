@@ -29,6 +29,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::candidates::Candidates;
 use crate::chain;
@@ -221,6 +222,10 @@ impl Pool {
         };
         lifecycle.advance(if outcome.is_ok() { Lifecycle::Stopped } else { Lifecycle::Error });
         api.end().await;
+        for tasks in [&gate.tasks, &settler.candidates.tasks] {
+            tasks.close();
+            let _ = tokio::time::timeout(grace / 10, tasks.wait()).await;
+        }
         drop((gate, recorder));
         close(settler, store).await;
         outcome
@@ -266,6 +271,8 @@ impl Tasks {
                 task.is_finished() || tokio::time::timeout(grace / 10, &mut *task).await.is_ok();
             if !ended {
                 task.abort();
+                // What it held is let go of before anybody opens it again.
+                let _ = (&mut *task).await;
             }
         }
     }
@@ -352,6 +359,7 @@ async fn assemble(
         store: Arc::clone(&store),
         recorder: Arc::clone(&recorder),
         generation: schemes.current().generation(),
+        tasks: TaskTracker::new(),
         under_way: Mutex::default(),
     });
     let limits = DifficultyLimits {
@@ -375,6 +383,7 @@ async fn assemble(
         difficulty: Arc::new(DifficultyDesk::new(difficulty.1, limits, probe("difficulty"))),
         leaving: CancellationToken::new(),
         seats: Arc::new(Mutex::new(seats)),
+        tasks: TaskTracker::new(),
         totals: Totals::default(),
     });
     let settler = Arc::new(Settler {

@@ -19,7 +19,7 @@ use crate::health::Probe;
 /// Shares waiting for the next commit; at 96 bytes each well below a megabyte.
 const BATCH_SHARES_MAX: usize = 8_192;
 /// How long a batch that cannot be written is retried before its miners are told. Miners
-/// resend nothing, so it is worth a wait; a firmware's own patience is about 30 s.
+/// resend nothing, so it is worth a wait.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two tries: from here, doubling, up to the second figure.
 const RETRY_FIRST: Duration = Duration::from_millis(50);

@@ -15,14 +15,14 @@ use crate::policy::Calls;
 /// A payout component under one configuration, in force since some share.
 pub(crate) struct Scheme {
     generation: GenerationId,
-    payout: PayoutScheme,
+    payout: Arc<PayoutScheme>,
     settled_at_ms: AtomicU64,
     /// How it went so far.
     pub calls: Calls,
 }
 
 impl Scheme {
-    fn new(generation: &Generation, payout: PayoutScheme) -> Self {
+    fn new(generation: &Generation, payout: Arc<PayoutScheme>) -> Self {
         Self {
             generation: generation.id,
             payout,
@@ -93,6 +93,14 @@ async fn inheritance(
     Ok(paid.then_some(before))
 }
 
+/// Lets the component take over state, away from the executor.
+async fn migrate(payout: &Arc<PayoutScheme>, from: NewGeneration) -> anyhow::Result<Vec<u8>> {
+    let payout = Arc::clone(payout);
+    let migrated =
+        tokio::task::spawn_blocking(move || payout.migrate(from.state_version, &from.state));
+    Ok(migrated.await??)
+}
+
 /// All generations of the payout slot.
 pub(crate) struct Schemes {
     store: Arc<Store>,
@@ -116,6 +124,7 @@ impl Schemes {
         artifact: &Artifact,
         payout: PayoutScheme,
     ) -> anyhow::Result<Self> {
+        let payout = Arc::new(payout);
         let digest = *payout.digest().as_bytes();
         let before = store.generation_current(Self::SLOT).await?;
         let goes_on = before.as_ref().is_some_and(|generation| {
@@ -125,10 +134,9 @@ impl Schemes {
         if !goes_on {
             let info = payout.info();
             store.component(&digest, artifact.bytes()).await?;
-            let inherited = inheritance(&store, before, info).await?;
-            let state = match inherited {
-                Some(Generation { facts, .. }) => payout
-                    .migrate(facts.state_version, &facts.state)
+            let state = match inheritance(&store, before, info).await? {
+                Some(Generation { facts, .. }) => migrate(&payout, facts)
+                    .await
                     .context("the payout component refuses the state of the one before it")?,
                 None => Vec::new(),
             };
@@ -179,7 +187,7 @@ impl Schemes {
         let (engines, config) = (Arc::clone(&self.engines), facts.config.clone());
         let loaded =
             tokio::task::spawn_blocking(move || PayoutScheme::load(&engines, &artifact, &config));
-        let scheme = Arc::new(Scheme::new(&generation, loaded.await??));
+        let scheme = Arc::new(Scheme::new(&generation, Arc::new(loaded.await??)));
         self.earlier().insert(id, Arc::clone(&scheme));
         Ok(scheme)
     }

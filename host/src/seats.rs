@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use chimera_stratum::{Seat, SessionId};
 use chimera_work::{ExtranonceLease, ExtranonceSpace, NonceLayout, SpaceExhausted};
 
-/// Seats kept for absent miners. A seat is a few kilobytes, so this is some tens of
-/// megabytes at worst; beyond it the longest absent miner starts anew.
+/// Seats kept for absent miners. Beyond it the longest absent miner starts anew. The shares a
+/// seat remembers are most of its memory, and are let go when their round is over.
 const PARKED_MAX: usize = 10_000;
 
 /// The nonce space of this instance, and the seats nobody sits on.
@@ -73,6 +73,7 @@ impl Seats {
     /// A new round began: nonce space given back before it may be used again.
     pub(crate) fn round_changed(&mut self, now: Instant) {
         self.expire(now);
+        self.parked.values_mut().for_each(|(seat, _)| seat.end_round());
         self.space.round_changed();
     }
 }

@@ -24,9 +24,6 @@ pub(crate) struct AuthDesk {
     store: Arc<Store>,
     probe: Probe,
     turn: Semaphore,
-    /// A new worker is a transaction of its own, and shares wait for the same writer: behind
-    /// one of them, never behind a thousand.
-    registering: Semaphore,
     /// How it went so far.
     pub calls: Calls,
 }
@@ -40,7 +37,6 @@ impl AuthDesk {
             store,
             probe,
             turn: Semaphore::new(CALLS_MAX),
-            registering: Semaphore::new(1),
             calls: Calls::default(),
         }
     }
@@ -79,11 +75,7 @@ impl AuthDesk {
 
     async fn admit(&self, login: &Login, grant: Grant, difficulty: &DifficultyDesk) -> AuthAnswer {
         let worker = grant.worker.as_deref().unwrap_or_default();
-        let registered = {
-            let _turn = self.registering.acquire().await.expect("the semaphore is never closed");
-            self.store.worker(&grant.account, worker, now_ms()).await
-        };
-        match registered {
+        match self.store.worker(&grant.account, worker, now_ms()).await {
             Ok(worker) => {
                 let difficulty = match grant.start_difficulty {
                     Some(granted) => Some(granted),

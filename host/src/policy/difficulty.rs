@@ -16,7 +16,7 @@ use crate::clock::now_ms;
 use crate::connection::Answer;
 use crate::health::Probe;
 
-/// Rows of one call: at the 30 ns a row takes this is a third of a millisecond.
+/// Rows of one call; the component's time limit grows with them.
 const ROWS_MAX: usize = 10_000;
 /// Sessions whose ticks fall together are answered together.
 const GATHER: Duration = Duration::from_millis(20);

@@ -9,6 +9,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions as _, Connection as _, Sqlite, SqliteConnection, Transaction};
+use tokio::sync::Mutex;
 use tracing::Instrument as _;
 
 use crate::StoreError;
@@ -54,6 +55,9 @@ pub enum Booking {
 pub struct Store {
     pub(crate) writer: SqlitePool,
     pub(crate) readers: SqlitePool,
+    /// A new worker is a transaction of its own, and shares wait for the same writer: behind
+    /// one of them, never behind a thousand.
+    pub(crate) registering: Mutex<()>,
     /// Held while the store lives: two pools on one database would number shares twice.
     _lock: File,
 }
@@ -100,7 +104,7 @@ impl Store {
                 .max_connections(READERS_MAX)
                 .connect_with(file.pragma("query_only", "ON"))
                 .await?;
-            Ok(Self { writer, readers, _lock: lock })
+            Ok(Self { writer, readers, registering: Mutex::new(()), _lock: lock })
         })
         .await
     }

@@ -50,6 +50,7 @@ impl Store {
             if let Some((id,)) = known {
                 return Ok(WorkerId(uint32("a worker's id", id)?));
             }
+            let _turn = self.registering.lock().await;
             let mut tx = self.begin().await?;
             sqlx::query("INSERT INTO account (name) VALUES (?1) ON CONFLICT DO NOTHING")
                 .bind(&account)

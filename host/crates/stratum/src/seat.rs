@@ -45,6 +45,11 @@ impl Seat {
         Self { id, book, difficulty: None, shared: None, reissues: 0 }
     }
 
+    /// The round is over: frees what only mattered in it.
+    pub fn end_round(&mut self) {
+        self.book.end_round();
+    }
+
     /// The name to resume it by.
     pub const fn id(&self) -> SessionId {
         self.id

@@ -53,6 +53,13 @@ impl JobBook {
         self.layout
     }
 
+    /// The round is over while nobody is there to be sent its successor: nothing issued so
+    /// far can earn any more, so what it earned need not be remembered.
+    pub fn end_round(&mut self) {
+        self.issued.iter_mut().for_each(|issued| issued.stale = true);
+        self.seen = Seen::default();
+    }
+
     /// Whether this round has seen nearly as many shares as the book can hold. Another part
     /// of the nonce space, with a new book, has room again.
     pub fn is_crowded(&self) -> bool {

@@ -280,3 +280,19 @@ fn a_crowded_book_says_so_before_it_is_full() {
     book.issue(Arc::new(JobSequence::new(2).issue(Arc::new(template_on([9; 32])))), easy());
     assert!(!book.is_crowded(), "a new round begins empty");
 }
+
+/// T3: a seat that slept through the end of a round has forgotten its shares, and nobody can
+/// be paid for them again.
+#[test]
+fn t3_what_an_absent_session_forgets_is_stale() {
+    let mut book = book();
+    let job = Arc::new(JobSequence::new(1).issue(Arc::new(template())));
+    book.issue(Arc::clone(&job), easy());
+    let found = submission(&job, grind(&book, &job, easy().target()));
+    assert!(book.judge(&found, 0).verdict.is_ok());
+    book.end_round();
+    assert_eq!(book.judge(&found, 0).verdict, Err(Reject::Stale));
+    // Also when the chain comes back to the round it had left.
+    book.issue(Arc::new(job.reissue(1).unwrap()), easy());
+    assert_eq!(book.judge(&found, 0).verdict, Err(Reject::Stale));
+}
