@@ -4,27 +4,29 @@
 //! that everything is answered.
 #![expect(clippy::print_stdout, reason = "a benchmark")]
 
+mod common;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+
+use common::Pool;
 
 fn main() {
     let full = std::env::args().any(|arg| arg == "--bench");
     let (starts, connections, requests) = if full { (11, 50, 5_000) } else { (1, 2, 20) };
     let dir = tempfile::tempdir().expect("a temporary directory");
     // The first start compiles the plugins and makes the database.
-    drop(Pool::start(dir.path()));
+    drop(Pool::start(dir.path(), &[]));
     let mut cold = Vec::new();
     for _ in 0..starts {
         let begun = Instant::now();
-        drop(Pool::start(dir.path()));
+        drop(Pool::start(dir.path(), &[]));
         cold.push(begun.elapsed());
     }
-    let pool = Pool::start(dir.path());
+    let pool = Pool::start(dir.path(), &[]);
     let first_jobs = (0..connections).map(|_| Miner::connect(&pool.stratum).first_job()).collect();
     let mut miner = Miner::connect(&pool.stratum);
     miner.first_job();
@@ -56,39 +58,6 @@ fn ms(duration: Duration) -> f64 {
 fn median(mut runs: Vec<Duration>) -> Duration {
     runs.sort_unstable();
     runs[runs.len() / 2]
-}
-
-/// The binary, killed when dropped.
-struct Pool {
-    child: Child,
-    stratum: String,
-}
-
-impl Pool {
-    fn start(data_dir: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_chimera"))
-            .args(["run", "--json"])
-            .env("CHIMERA_POOL__DATA_DIR", data_dir)
-            .env("CHIMERA_STRATUM__LISTEN", "127.0.0.1:0")
-            .env("CHIMERA_API__LISTEN", "127.0.0.1:0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the binary starts");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("piped");
-        BufReader::new(stdout).read_line(&mut line).expect("readable");
-        let bound: Value = serde_json::from_str(&line).expect("one line of JSON when it serves");
-        Self { child, stratum: bound["stratum"].as_str().expect("an address").to_owned() }
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        // SIGKILL: the next start finds the data as after a crash.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 struct Miner {

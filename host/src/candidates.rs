@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chimera_chain::{Block, NodeChain, SubmitOutcome};
 use chimera_ledger::{Amount, BlockState};
-use chimera_store::{BlockChange, BlockRow, GenerationId, Store, StoreError};
+use chimera_store::{BlockChange, BlockRow, Store, StoreError};
 use chimera_work::Solution;
 use tokio_util::task::TaskTracker;
 
@@ -37,8 +37,6 @@ pub(crate) struct Candidates {
     pub store: Arc<Store>,
     /// Which knows the share log's end.
     pub recorder: Arc<Recorder>,
-    /// The payout generation that will settle them.
-    pub generation: GenerationId,
     /// What goes on behind the finder's back, so that a stop can wait for it.
     pub tasks: TaskTracker,
     /// Blocks that are being handed in again.
@@ -51,7 +49,8 @@ impl Candidates {
     /// themselves.
     ///
     /// The block's place in the share log is the share before it (exact PPLNS leaves the
-    /// winning share to the next block).
+    /// winning share to the next block). Its place decides which payout generation settles
+    /// it, in the transaction that records it: a swap at the same moment cannot come between.
     pub(crate) async fn offer(self: &Arc<Self>, solution: &Solution) {
         let tip = self.chain.rounds().borrow().as_ref().map_or(0, |template| template.height);
         if solution.template.height + LATE_BLOCKS_MAX < tip {
@@ -74,7 +73,6 @@ impl Candidates {
             height: block.height,
             seq,
             worker: solution.worker,
-            generation: self.generation,
             found_at_ms: now_ms(),
             pow_hash: block.pow_hash,
             tx_fees: Amount::from_units(solution.template.tx_fees),

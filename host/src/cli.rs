@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::payout::PayoutCommand;
+use crate::commands::plugin::PluginCommand;
+
 /// A mining-pool host whose policy is plugins.
 ///
 /// Exit codes: 0 done, 1 failed, 2 wrong usage, 64 wrong configuration,
@@ -33,8 +36,21 @@ pub enum Command {
     /// Check settings without starting anything
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look again at what the pool paid: export, verify, prove, compare
+    #[command(subcommand)]
+    Payout(PayoutCommand),
+    /// Write, build and try plugins; exchange those of a running pool
+    #[command(subcommand)]
+    Plugin(PluginCommand),
     /// Run the embedded chain as a node of its own, over JSON-RPC
     Devnode(DevnodeArgs),
+    /// One settlement, asked on standard input: what the pool starts for each
+    #[command(hide = true)]
+    Settle {
+        /// How long it may compute
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
 }
 
 /// How to run the pool.

@@ -1,5 +1,6 @@
 //! One miner's connection: bytes and the pool's news into the session, its effects out.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,6 +11,7 @@ use chimera_stratum::{
     AuthAnswer, AuthTicket, CloseReason, Counters, Effect, Line, LineBuffer, Login, NotifyLine,
     Outbox, Reconnect, Session,
 };
+use chimera_work::WorkerId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
@@ -18,7 +20,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use crate::clock::now_ms;
 use crate::config::Durability;
 use crate::gate::Gate;
-use crate::policy::Retarget;
+use crate::policy::{Admission, Memory, Place, Retarget};
 use crate::recorder::{Fate, Mailbox};
 
 /// A miner that does not take its lines for so long is gone or hostile.
@@ -36,7 +38,7 @@ const ANSWERS_MAX: usize = 64;
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// Who a user is.
-    Login(AuthTicket, AuthAnswer),
+    Login(AuthTicket, Admission),
     /// What the difficulty becomes.
     Retarget(Retarget),
 }
@@ -71,8 +73,10 @@ pub(crate) struct Connection {
     answers: mpsc::Receiver<Answer>,
     answers_to: mpsc::Sender<Answer>,
     jobs: watch::Receiver<Option<Arc<NotifyLine>>>,
-    /// Words the difficulty strategy keeps for this session.
-    difficulty_state: Vec<u64>,
+    /// The session's number at the difficulty desk.
+    number: u64,
+    /// What the difficulty strategy wants to see again.
+    difficulty_memory: Memory,
     /// When a retarget was asked for that is not yet answered.
     measuring: Option<Instant>,
     /// Logins under way.
@@ -80,6 +84,10 @@ pub(crate) struct Connection {
     /// When the miner closed its side.
     closed: Option<Instant>,
     authorised: bool,
+    /// The first one that was authorised.
+    worker: Option<WorkerId>,
+    /// Under the accounts of all of them.
+    places: HashMap<String, Place>,
     /// Credited shares whose fate is unknown.
     unanswered: u32,
     counted: Counters,
@@ -92,6 +100,7 @@ impl Connection {
         Self {
             session: Session::new(gate.session, now_ms()),
             jobs: gate.jobs.clone(),
+            number: gate.difficulty.number(),
             gate,
             peer,
             out: Outbox::default(),
@@ -99,11 +108,13 @@ impl Connection {
             mailbox: Arc::default(),
             answers,
             answers_to,
-            difficulty_state: Vec::new(),
+            difficulty_memory: Memory::default(),
             measuring: None,
             logins: 0,
             closed: None,
             authorised: false,
+            worker: None,
+            places: HashMap::new(),
             unanswered: 0,
             counted: Counters::default(),
         }
@@ -121,6 +132,9 @@ impl Connection {
         self.count();
         if self.authorised {
             self.gate.totals.authorised.fetch_sub(1, Ordering::Relaxed);
+        }
+        if let Some(worker) = self.worker {
+            self.gate.difficulty.ended(worker, self.session.measure(now_ms()).current);
         }
         if let Some(seat) = self.session.park() {
             self.gate.park(seat);
@@ -246,27 +260,34 @@ impl Connection {
 
     fn ask_who(&self, login: Login) {
         let (gate, peer, answers) = (Arc::clone(&self.gate), self.peer, self.answers_to.clone());
+        let number = self.number;
         self.gate.tasks.spawn(async move {
             let ticket = login.ticket;
-            let answer = gate.auth.decide(&login, peer, &gate.difficulty).await;
+            let admission = gate.auth.decide(&login, peer, number, &gate.difficulty).await;
             // The connection may have ended meanwhile: then nobody waits for this.
-            let _ = answers.send(Answer::Login(ticket, answer)).await;
+            let _ = answers.send(Answer::Login(ticket, admission)).await;
         });
     }
 
     fn deliver(&mut self, answer: Answer) {
         match answer {
-            Answer::Login(ticket, answer) => {
+            Answer::Login(ticket, Admission { answer, place }) => {
                 self.logins = self.logins.saturating_sub(1);
+                if let AuthAnswer::Allow { worker, .. } = &answer {
+                    self.worker.get_or_insert(*worker);
+                }
+                if let Some(place) = place {
+                    self.places.entry(place.account().to_owned()).or_insert(place);
+                }
                 if matches!(answer, AuthAnswer::Allow { .. }) && !self.authorised {
                     self.authorised = true;
                     self.gate.totals.authorised.fetch_add(1, Ordering::Relaxed);
                 }
                 self.session.authorized(ticket, answer, &mut self.out);
             }
-            Answer::Retarget(Retarget { next, state }) => {
+            Answer::Retarget(Retarget { next, memory }) => {
                 self.measuring = None;
-                self.difficulty_state = state;
+                self.difficulty_memory = memory;
                 self.session.measured(now_ms());
                 next.inspect(|next| self.session.retarget(*next, &mut self.out));
             }
@@ -280,8 +301,8 @@ impl Connection {
         if self.measuring.is_some_and(|since| since.elapsed() < RETARGET_WAIT) {
             return;
         }
-        let (row, state) = (self.session.measure(now_ms()), self.difficulty_state.clone());
-        let asked = self.gate.difficulty.ask(row, state, self.answers_to.clone());
+        let (row, memory) = (self.session.measure(now_ms()), self.difficulty_memory.clone());
+        let asked = self.gate.difficulty.ask(self.number, row, memory, self.answers_to.clone());
         self.measuring = asked.then(Instant::now);
     }
 

@@ -41,6 +41,11 @@ impl Probe {
         self.say(ComponentState::Healthy, None, None, now_ms);
     }
 
+    /// It works, and somebody should have a look.
+    pub(crate) fn warning(&self, cause: impl ToString, advice: &str, now_ms: u64) {
+        self.say(ComponentState::Healthy, Some(cause.to_string()), Some(advice), now_ms);
+    }
+
     /// It does not work now and keeps trying.
     pub(crate) fn unhealthy(&self, cause: impl ToString, advice: &str, now_ms: u64) {
         self.say(ComponentState::Unhealthy, Some(cause.to_string()), Some(advice), now_ms);
@@ -55,7 +60,8 @@ impl Probe {
         let mut all = lock(&self.all);
         let before = all.get(self.name);
         let same = before.is_some_and(|report| report.state == state);
-        if same && state == ComponentState::Healthy {
+        let as_before = before.is_some_and(|report| report.cause == cause);
+        if same && as_before && state == ComponentState::Healthy {
             // By far the most frequent word, and nothing new in it.
             return;
         }

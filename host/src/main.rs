@@ -13,6 +13,10 @@ const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Some(Command::Settle { seconds }) = cli.command {
+        // Before there is a second thread: it locks itself in.
+        return commands::settle::settle(seconds).into();
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&anyhow::Error::new(error).context("cannot start threads")),
@@ -36,7 +40,10 @@ async fn perform(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<Exit> 
         Command::Config(ConfigCommand::Check { config, json }) => {
             commands::config_check::check(config.as_deref(), json).await
         }
+        Command::Payout(command) => commands::payout::run(command).await,
+        Command::Plugin(command) => commands::plugin::run(command, shutdown).await,
         Command::Devnode(args) => commands::devnode::devnode(args, shutdown).await,
+        Command::Settle { .. } => unreachable!("done before the runtime is made"),
     }
 }
 

@@ -10,17 +10,14 @@
 //! | recorder | `Recorder::run` | when closed, after the last commit |
 //! | settler | `Settler::run` | when stopping, after the settlement under way |
 //! | difficulty | `DifficultyDesk::run` | with the gate |
+//! | swaps | `Manager::run` | when stopping |
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use chimera_api::Lifecycle;
-use chimera_plugin::{
-    Artifact, AuthPolicy, DifficultyStrategy, Engines, Info, PayoutScheme, Registry,
-};
 use chimera_pow::Difficulty;
 use chimera_store::{Durability as StoreDurability, Store, StoreOptions};
 use chimera_stratum::{DifficultyLimits, NotifyLine, SessionConfig};
@@ -34,16 +31,19 @@ use tokio_util::task::TaskTracker;
 use crate::candidates::Candidates;
 use crate::chain;
 use crate::clock::now_ms;
-use crate::config::{Config, Durability, Slot};
+use crate::config::{Config, Durability};
 use crate::gate::{Gate, Totals};
+use crate::grants;
 use crate::health::{Health, Probe};
 use crate::lifecycle::{LifecycleCell, Moment};
 use crate::policy::{AuthDesk, DifficultyDesk};
 use crate::recorder::Recorder;
-use crate::schemes::Schemes;
 use crate::seats::Seats;
+use crate::settle_process::SettleProcess;
 use crate::settler::Settler;
 use crate::snapshot::{Assembled, Watch};
+use crate::swap::{self, Commands, Manager, Slots};
+use crate::traps::Traps;
 use crate::work_feed;
 
 /// What a session starts at before the difficulty component has said anything.
@@ -93,6 +93,8 @@ struct Parts {
     recorder: Arc<Recorder>,
     gate: Arc<Gate>,
     settler: Arc<Settler>,
+    manager: Arc<Manager>,
+    commands: Commands,
     jobs: watch::Sender<Option<Arc<NotifyLine>>>,
     sequence: JobSequence,
 }
@@ -140,12 +142,13 @@ impl Pool {
         let lifecycle = Arc::new(LifecycleCell::default());
         lifecycle.advance(Lifecycle::Starting);
         let health = Health::default();
-        let watch =
-            Arc::new(Watch::new(&config, addresses, Arc::clone(&lifecycle), health.clone()));
+        let (admin, commands) = swap::doors(&config)?;
+        let moments = Arc::clone(&lifecycle);
+        let watch = Arc::new(Watch::new(&config, addresses, moments, health.clone(), admin));
         let stop = CancellationToken::new();
         let task = tokio::spawn(Arc::clone(&watch).serve(api, stop.clone()));
         let api = ApiTask { stop, task };
-        match assemble(&config, &health, &watch).await {
+        match assemble(&config, &health, &watch, commands).await {
             Ok((parts, probes)) => {
                 let grace = config.pool.grace;
                 Ok(Self { addresses, stratum, lifecycle, parts, probes, api, grace })
@@ -180,7 +183,7 @@ impl Pool {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
         let Self { stratum, lifecycle, parts, probes, api, grace, .. } = self;
         let stopping = CancellationToken::new();
-        let Parts { store, recorder, gate, settler, jobs, sequence } = parts;
+        let Parts { store, recorder, gate, settler, manager, commands, jobs, sequence } = parts;
         let feed = tokio::spawn(work_feed::run(
             settler.chain.rounds(),
             sequence,
@@ -200,6 +203,10 @@ impl Pool {
             let (settler, stopping) = (Arc::clone(&settler), stopping.clone());
             tokio::spawn(async move { settler.run(stopping).await })
         };
+        let swapping = {
+            let (manager, stopping) = (Arc::clone(&manager), stopping.clone());
+            tokio::spawn(async move { manager.run(commands, stopping).await })
+        };
         tokio::select! {
             () = wait_for_first_job(&gate) => {}
             () = shutdown.cancelled() => {}
@@ -207,7 +214,7 @@ impl Pool {
         let serving = tokio::spawn(Arc::clone(&gate).serve(stratum, probes.stratum));
         lifecycle.advance(Lifecycle::Running);
 
-        let mut tasks = Tasks { serving, recording, feed, desk, settling };
+        let mut tasks = Tasks { serving, recording, feed, desk, settling, swapping };
         let ended_early = tokio::select! {
             () = shutdown.cancelled() => None,
             ended = tasks.first_to_end() => Some(ended),
@@ -222,11 +229,11 @@ impl Pool {
         };
         lifecycle.advance(if outcome.is_ok() { Lifecycle::Stopped } else { Lifecycle::Error });
         api.end().await;
-        for tasks in [&gate.tasks, &settler.candidates.tasks] {
+        for tasks in [&gate.tasks, &settler.candidates.tasks, &manager.tasks] {
             tasks.close();
             let _ = tokio::time::timeout(grace / 10, tasks.wait()).await;
         }
-        drop((gate, recorder));
+        drop((gate, recorder, manager));
         close(settler, store).await;
         outcome
     }
@@ -239,6 +246,7 @@ struct Tasks {
     feed: JoinHandle<()>,
     desk: JoinHandle<()>,
     settling: JoinHandle<()>,
+    swapping: JoinHandle<()>,
 }
 
 impl Tasks {
@@ -250,6 +258,7 @@ impl Tasks {
             ended = &mut self.feed => ("the work feed", ended),
             ended = &mut self.desk => ("the difficulty desk", ended),
             ended = &mut self.settling => ("the settler", ended),
+            ended = &mut self.swapping => ("the swap manager", ended),
         };
         (part, ended.err().map_or_else(|| "it just ended".to_owned(), |error| error.to_string()))
     }
@@ -266,7 +275,7 @@ impl Tasks {
         if !self.recording.is_finished() {
             let _ = (&mut self.recording).await;
         }
-        for task in [&mut self.feed, &mut self.desk, &mut self.settling] {
+        for task in [&mut self.feed, &mut self.desk, &mut self.settling, &mut self.swapping] {
             let ended =
                 task.is_finished() || tokio::time::timeout(grace / 10, &mut *task).await.is_ok();
             if !ended {
@@ -334,6 +343,7 @@ async fn assemble(
     config: &Config,
     health: &Health,
     watch: &Watch,
+    commands: Commands,
 ) -> anyhow::Result<(Parts, Probes)> {
     let data_dir = &config.pool.data_dir;
     std::fs::create_dir_all(data_dir)
@@ -344,21 +354,25 @@ async fn assemble(
 
     let store = Arc::new(open_store(config).await?);
     let run = store.begin_run().await?;
+    store.set_all_fees_ppm(&config.account_fees_ppm).await?;
     watch.opened(&store);
-    let plugins = load_plugins(config, Some(data_dir.join("compiled"))).await?;
-    let origins = plugins.origins();
+    let compiled = data_dir.join("compiled");
+    let services = grants::services(&config.capabilities, &store)?;
+    let loader = swap::loader(config, Some(&compiled), services)?;
     let chain = chain::connect(&config.chain, data_dir, &config.pool.name, layout).await;
     let chain = Arc::new(chain.context("the chain cannot be used")?);
     tracing::info!(run, payout_address = chain.payout_address(), "chain connected");
+    // Last of what can fail: a start that comes to nothing puts no generation in force.
+    let filled = swap::fill_slots(&store, &loader, config).await?;
 
-    let Plugins { engines, payout: (artifact, payout), auth: (_, auth), difficulty } = plugins;
-    let schemes = Schemes::begin(Arc::clone(&store), engines, &artifact, payout).await?;
+    let engines = Arc::clone(&loader.engines);
+    let process = SettleProcess::new(&config.settlement, engines, Some(&compiled))
+        .context("the engine that checks settlements")?;
     let recorder = Arc::new(Recorder::new(store.last_seq().await?));
     let candidates = Arc::new(Candidates {
         chain: Arc::clone(&chain),
         store: Arc::clone(&store),
         recorder: Arc::clone(&recorder),
-        generation: schemes.current().generation(),
         tasks: TaskTracker::new(),
         under_way: Mutex::default(),
     });
@@ -367,6 +381,16 @@ async fn assemble(
         min: config.stratum.difficulty_min,
         max: config.stratum.difficulty_max,
     };
+    let traps = Arc::new(Traps::new(data_dir.join("traps")));
+    let auth = AuthDesk::new(
+        filled.auth,
+        Arc::clone(&store),
+        config.unknown_users,
+        Arc::clone(&traps),
+        probe("auth"),
+    );
+    let difficulty =
+        DifficultyDesk::new(filled.difficulty, limits, Arc::clone(&traps), probe("difficulty"));
     let seats = Seats::new(config.stratum.instance, layout, config.stratum.resume);
     let (jobs, newest_job) = watch::channel(None);
     let gate = Arc::new(Gate {
@@ -379,8 +403,8 @@ async fn assemble(
         jobs: newest_job,
         recorder: Arc::clone(&recorder),
         candidates: Arc::clone(&candidates),
-        auth: Arc::new(AuthDesk::new(auth, Arc::clone(&store), probe("auth"))),
-        difficulty: Arc::new(DifficultyDesk::new(difficulty.1, limits, probe("difficulty"))),
+        auth: Arc::new(auth),
+        difficulty: Arc::new(difficulty),
         leaving: CancellationToken::new(),
         seats: Arc::new(Mutex::new(seats)),
         tasks: TaskTracker::new(),
@@ -390,16 +414,32 @@ async fn assemble(
         chain: Arc::clone(&chain),
         store: Arc::clone(&store),
         candidates,
-        schemes,
+        schemes: Arc::clone(&filled.schemes),
         take_over: config.take_over,
         missing: Mutex::default(),
         settle_interval: config.settle_interval,
+        process,
+        reserve: config.settlement.reserve,
+        fees: Mutex::default(),
+        traps: Arc::clone(&traps),
+        retries: Mutex::default(),
         probe: probe("payout"),
     });
-    let (shown_gate, shown_settler) = (Arc::clone(&gate), Arc::clone(&settler));
-    watch.assembled(Assembled { run, gate: shown_gate, settler: shown_settler, origins });
+    let slots = Slots {
+        schemes: filled.schemes,
+        auth: Arc::clone(&gate.auth),
+        difficulty: Arc::clone(&gate.difficulty),
+    };
+    let manager = Manager::new(config, Arc::clone(&store), loader, slots, probe("plugins"));
+    let manager = Arc::new(manager);
+    manager.resume(filled.opened).await?;
+    let (gate_shown, settler_shown) = (Arc::clone(&gate), Arc::clone(&settler));
+    let shown =
+        Assembled { run, gate: gate_shown, settler: settler_shown, manager: Arc::clone(&manager) };
+    watch.assembled(shown);
     let sequence = JobSequence::new(run);
-    Ok((Parts { store, recorder, gate, settler, jobs, sequence }, probes))
+    let parts = Parts { store, recorder, gate, settler, manager, commands, jobs, sequence };
+    Ok((parts, probes))
 }
 
 async fn open_store(config: &Config) -> anyhow::Result<Store> {
@@ -410,67 +450,4 @@ async fn open_store(config: &Config) -> anyhow::Result<Store> {
     let path = config.pool.data_dir.join("pool.sqlite");
     let opened = Store::open_with(&path, StoreOptions { durability }).await;
     opened.with_context(|| format!("cannot open the ledger {}", path.display()))
-}
-
-/// The loaded components, each with where it came from.
-pub(crate) struct Plugins {
-    pub(crate) engines: Arc<Engines>,
-    pub(crate) payout: (Artifact, PayoutScheme),
-    pub(crate) auth: (Artifact, AuthPolicy),
-    pub(crate) difficulty: (Artifact, DifficultyStrategy),
-}
-
-impl Plugins {
-    fn origins(&self) -> [String; 3] {
-        [&self.payout.0, &self.auth.0, &self.difficulty.0]
-            .map(|artifact| artifact.origin().to_string())
-    }
-
-    /// One line for each slot, for people.
-    pub(crate) fn describe(&self) -> [(&'static str, String); 3] {
-        let line = |info: &Info, config: &str| format!("{} {} {config}", info.name, info.version);
-        let (payout, auth, difficulty) = (&self.payout.1, &self.auth.1, &self.difficulty.1);
-        [
-            ("payout", line(payout.info(), payout.canonical_config())),
-            ("auth", line(auth.info(), auth.canonical_config())),
-            ("difficulty", line(difficulty.info(), difficulty.canonical_config())),
-        ]
-    }
-}
-
-/// Loads what the three slots name; compiled code is kept in `cache`. Each component checks its own configuration, and is
-/// refused here, not at its first use.
-///
-/// # Errors
-/// Which slot, which component, and what is wrong with it or its configuration.
-pub(crate) async fn load_plugins(
-    config: &Config,
-    cache: Option<PathBuf>,
-) -> anyhow::Result<Plugins> {
-    let registry = Registry::new(config.plugin_directory.as_deref())?;
-    let slots = [&config.payout, &config.auth, &config.difficulty].map(Slot::clone);
-    let load = move || load_slots(cache.as_deref(), &registry, &slots);
-    tokio::task::spawn_blocking(load).await?
-}
-
-fn load_slots(
-    cache: Option<&Path>,
-    registry: &Registry,
-    [payout, auth, difficulty]: &[Slot; 3],
-) -> anyhow::Result<Plugins> {
-    let engines = Arc::new(Engines::new(cache).context("the plugin runtime")?);
-    let find = |slot: &Slot| match slot.digest {
-        Some(pinned) => registry.find_pinned(&slot.component, pinned),
-        None => registry.find(&slot.component),
-    };
-    let artifact = find(payout).context("slot payout")?;
-    let scheme = PayoutScheme::load(&engines, &artifact, &payout.config).context("slot payout")?;
-    let payout = (artifact, scheme);
-    let artifact = find(auth).context("slot auth")?;
-    let policy = AuthPolicy::load(&engines, &artifact, &auth.config).context("slot auth")?;
-    let auth = (artifact, policy);
-    let artifact = find(difficulty).context("slot difficulty")?;
-    let strategy = DifficultyStrategy::load(&engines, &artifact, &difficulty.config)
-        .context("slot difficulty")?;
-    Ok(Plugins { engines, payout, auth, difficulty: (artifact, strategy) })
 }

@@ -1,32 +1,49 @@
 //! The payout generations: which component decided from when on, loaded when needed.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
-use chimera_ledger::{Plan, Proposal, Request, SchemeKind};
-use chimera_plugin::{Artifact, Digest, Engines, Info, PayoutScheme, PluginError};
-use chimera_store::{Generation, GenerationId, NewGeneration, Store};
+use arc_swap::ArcSwap;
+use chimera_ledger::{Decider, Hash256, Plan, Proposal, Request};
+use chimera_plugin::{Artifact, Digest, Engines, Grants, Info, PayoutScheme};
+use chimera_store::{GenerationId, Store};
 
 use crate::clock::now_ms;
 use crate::policy::Calls;
+use crate::settle_process::{SettleFailure, SettleProcess, WIT};
+
+/// Earlier generations that stay loaded: they settle what was found in their time. One that
+/// is not among them is loaded again, from the compiled cache.
+const EARLIER_MAX: usize = 8;
 
 /// A payout component under one configuration, in force since some share.
 pub(crate) struct Scheme {
     generation: GenerationId,
     payout: Arc<PayoutScheme>,
     settled_at_ms: AtomicU64,
+    /// Where it came from, for people.
+    pub origin: String,
+    /// What it may use.
+    pub grants: Grants,
     /// How it went so far.
     pub calls: Calls,
 }
 
 impl Scheme {
-    fn new(generation: &Generation, payout: Arc<PayoutScheme>) -> Self {
+    /// A generation on record.
+    pub(crate) fn new(
+        generation: GenerationId,
+        payout: Arc<PayoutScheme>,
+        origin: String,
+        grants: Grants,
+    ) -> Self {
         Self {
-            generation: generation.id,
+            generation,
             payout,
-            settled_at_ms: AtomicU64::new(generation.begun_at_ms),
+            settled_at_ms: AtomicU64::new(now_ms()),
+            origin,
+            grants,
             calls: Calls::default(),
         }
     }
@@ -56,13 +73,41 @@ impl Scheme {
         self.payout.canonical_config()
     }
 
-    /// Asks the component. Blocks for as long as it takes.
+    /// Asks the component, in a process of its own. `wasm` is the component's bytes.
     ///
     /// # Errors
-    /// When the component fails; the call has no effect then.
-    pub(crate) fn settle(&self, request: &Request) -> Result<Proposal, PluginError> {
+    /// When the component or its process fails; the call has no effect then.
+    pub(crate) async fn settle(
+        &self,
+        process: &SettleProcess,
+        wasm: Vec<u8>,
+        request: Arc<Request>,
+    ) -> Result<Proposal, SettleFailure> {
         self.calls.made();
-        self.payout.settle(request).inspect_err(|error| self.calls.failed(&error.to_string()))
+        let answer = process.settle(&self.payout, self.grants.texts(), wasm, request).await;
+        answer.inspect_err(|error| {
+            // The host's own trouble with processes is no fault of the component.
+            use SettleFailure::{Died, Process};
+            if !matches!(error, Process { .. } | Died { .. }) {
+                self.calls.failed(&error.to_string());
+            }
+        })
+    }
+
+    /// What it is, as records say it.
+    pub(crate) fn decider(&self) -> Decider {
+        let info = self.info();
+        Decider {
+            name: info.name.clone(),
+            version: info.version.clone(),
+            digest: Hash256::from_bytes(*self.digest().as_bytes()),
+            wit: WIT.to_owned(),
+            config: self.config().to_owned(),
+            config_hash: Hash256::of_config(self.config()),
+            grants: self.grants.texts(),
+            generation: self.generation.0,
+            plan: *self.plan(),
+        }
     }
 
     /// When it last settled something in this run, or took over; ms since the Unix epoch.
@@ -74,98 +119,45 @@ impl Scheme {
     pub(crate) fn settled(&self, now_ms: u64) {
         self.settled_at_ms.store(now_ms, Ordering::Relaxed);
     }
-}
 
-/// The generation whose state a new one takes over: another build or configuration of the
-/// same scheme, if it has paid all its work. What it still has to pay it pays by its own
-/// state, and two must not count from the same.
-async fn inheritance(
-    store: &Store,
-    before: Option<Generation>,
-    info: &Info,
-) -> anyhow::Result<Option<Generation>> {
-    let same = |facts: &NewGeneration| facts.name == info.name && !facts.state.is_empty();
-    let Some(before) = before.filter(|generation| same(&generation.facts)) else {
-        return Ok(None);
-    };
-    let accrues = before.facts.kind == Some(SchemeKind::Accrue);
-    let paid = !accrues || store.interval_start(before.id).await? == store.last_seq().await?;
-    Ok(paid.then_some(before))
-}
-
-/// Lets the component take over state, away from the executor.
-async fn migrate(payout: &Arc<PayoutScheme>, from: NewGeneration) -> anyhow::Result<Vec<u8>> {
-    let payout = Arc::clone(payout);
-    let migrated =
-        tokio::task::spawn_blocking(move || payout.migrate(from.state_version, &from.state));
-    Ok(migrated.await??)
+    fn begun_at(self, ms: u64) -> Self {
+        self.settled_at_ms.store(ms, Ordering::Relaxed);
+        self
+    }
 }
 
 /// All generations of the payout slot.
 pub(crate) struct Schemes {
     store: Arc<Store>,
     engines: Arc<Engines>,
-    current: Arc<Scheme>,
-    earlier: Mutex<HashMap<GenerationId, Arc<Scheme>>>,
+    current: ArcSwap<Scheme>,
+    /// The most recently used last.
+    earlier: Mutex<Vec<Arc<Scheme>>>,
 }
 
 impl Schemes {
-    /// What the slot is called in the store.
-    pub(crate) const SLOT: &str = "payout";
-
-    /// Puts a component in force. If it is the one that was, with the same configuration,
-    /// the generation goes on; else a new one begins behind the last share.
-    ///
-    /// # Errors
-    /// When the store cannot be used, or the component refuses the state of its predecessor.
-    pub(crate) async fn begin(
+    /// A slot with the generation in force.
+    pub(crate) fn new(
         store: Arc<Store>,
         engines: Arc<Engines>,
-        artifact: &Artifact,
-        payout: PayoutScheme,
-    ) -> anyhow::Result<Self> {
-        let payout = Arc::new(payout);
-        let digest = *payout.digest().as_bytes();
-        let before = store.generation_current(Self::SLOT).await?;
-        let goes_on = before.as_ref().is_some_and(|generation| {
-            generation.facts.digest == digest
-                && generation.facts.config == payout.canonical_config()
-        });
-        if !goes_on {
-            let info = payout.info();
-            store.component(&digest, artifact.bytes()).await?;
-            let state = match inheritance(&store, before, info).await? {
-                Some(Generation { facts, .. }) => migrate(&payout, facts)
-                    .await
-                    .context("the payout component refuses the state of the one before it")?,
-                None => Vec::new(),
-            };
-            let new = NewGeneration {
-                slot: Self::SLOT.to_owned(),
-                digest,
-                name: info.name.clone(),
-                version: info.version.clone(),
-                config: payout.canonical_config().to_owned(),
-                kind: Some(payout.plan().kind),
-                from_seq: store.last_seq().await?,
-                state_version: info.state_version,
-                state,
-            };
-            tracing::info!(
-                scheme = new.name, version = new.version, digest = %payout.digest(),
-                from_share = new.from_seq, "payout generation begins"
-            );
-            store.begin_generation(&new, now_ms()).await?;
-        }
-        let generation = store.generation_current(Self::SLOT).await?;
-        let generation = generation.context("the payout generation is not on record")?;
-        let current = Arc::new(Scheme::new(&generation, payout));
-        Ok(Self { store, engines, current, earlier: Mutex::default() })
+        current: Scheme,
+        begun_at_ms: u64,
+    ) -> Self {
+        let current = ArcSwap::from_pointee(current.begun_at(begun_at_ms));
+        Self { store, engines, current, earlier: Mutex::default() }
     }
 
     /// The one in force.
-    pub(crate) const fn current(&self) -> &Arc<Scheme> {
-        &self.current
+    pub(crate) fn current(&self) -> Arc<Scheme> {
+        self.current.load_full()
+    }
+
+    /// Puts a recorded generation in force. What was in force settles what was found in its
+    /// time.
+    pub(crate) fn put(&self, next: Scheme) -> Arc<Scheme> {
+        let before = self.current.swap(Arc::new(next));
+        self.keep(Arc::clone(&before));
+        before
     }
 
     /// Any of them; earlier ones are loaded from the component kept in the store.
@@ -173,22 +165,29 @@ impl Schemes {
     /// # Errors
     /// When the store cannot be read, or the kept component is refused.
     pub(crate) async fn of(&self, id: GenerationId) -> anyhow::Result<Arc<Scheme>> {
-        if id == self.current.generation {
-            return Ok(Arc::clone(&self.current));
+        let current = self.current();
+        if id == current.generation {
+            return Ok(current);
         }
-        if let Some(scheme) = self.earlier().get(&id) {
-            return Ok(Arc::clone(scheme));
+        if let Some(scheme) = self.find(id) {
+            return Ok(scheme);
         }
         let generation = self.store.generation(id).await?;
         let facts = &generation.facts;
         let wasm = self.store.component_bytes(&facts.digest).await?;
         let wasm = wasm.with_context(|| format!("the component of {} is not kept", facts.name))?;
         let artifact = Artifact::kept(&facts.name, wasm);
-        let (engines, config) = (Arc::clone(&self.engines), facts.config.clone());
-        let loaded =
-            tokio::task::spawn_blocking(move || PayoutScheme::load(&engines, &artifact, &config));
-        let scheme = Arc::new(Scheme::new(&generation, Arc::new(loaded.await??)));
-        self.earlier().insert(id, Arc::clone(&scheme));
+        let origin = artifact.origin().to_string();
+        let grants = Grants::parse(&generation.life.grants)?;
+        let (engines, config, granted) =
+            (Arc::clone(&self.engines), facts.config.clone(), grants.clone());
+        let loaded = tokio::task::spawn_blocking(move || {
+            PayoutScheme::load(&engines, &artifact, &config, &granted)
+        });
+        let scheme = Scheme::new(id, Arc::new(loaded.await??), origin, grants)
+            .begun_at(generation.begun_at_ms);
+        let scheme = Arc::new(scheme);
+        self.keep(Arc::clone(&scheme));
         Ok(scheme)
     }
 
@@ -200,7 +199,25 @@ impl Schemes {
         Ok(self.store.generation(scheme.generation).await?.facts.state)
     }
 
-    fn earlier(&self) -> std::sync::MutexGuard<'_, HashMap<GenerationId, Arc<Scheme>>> {
+    fn find(&self, id: GenerationId) -> Option<Arc<Scheme>> {
+        let mut earlier = self.earlier();
+        let place = earlier.iter().position(|scheme| scheme.generation == id)?;
+        let scheme = earlier.remove(place);
+        earlier.push(Arc::clone(&scheme));
+        Some(scheme)
+    }
+
+    fn keep(&self, scheme: Arc<Scheme>) {
+        let mut earlier = self.earlier();
+        earlier.retain(|kept| kept.generation != scheme.generation);
+        earlier.push(scheme);
+        let forgotten = (earlier.len() > EARLIER_MAX).then(|| earlier.remove(0));
+        drop(earlier);
+        // Unmapping takes a while, and this may be an async thread.
+        drop(tokio::task::spawn_blocking(move || drop(forgotten)));
+    }
+
+    fn earlier(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Scheme>>> {
         self.earlier.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,20 +5,27 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use chimera_chain::{BlockRef, NodeChain, RewardState, RpcError};
 use chimera_ledger::{
-    Account, Amount, BlockState, Distribution, Event, Limits, Request, SCORE_PER_BLOCK, SchemeKind,
+    Account, Accounts, Allocation, Amount, BlockState, Body, DecidedBy, Decision, Distribution,
+    Event, Limits, Proposal, Request, SCORE_PER_BLOCK, SaltedKey, SchemeKind, Slices, Transfer,
     block_to_reserve,
 };
-use chimera_plugin::Digest;
-use chimera_store::{Block, BlockChange, Generation, SettlementRow, Store, Window};
+use chimera_store::{
+    Block, BlockChange, GenerationId, NewRecord, SettlementRow, Store, Unpaid, Window,
+};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::candidates::Candidates;
 use crate::clock::now_ms;
 use crate::health::Probe;
+use crate::reserve::{self, FeeMean, ReserveTooLow};
+use crate::retries::Retries;
 use crate::schemes::{Scheme, Schemes};
+use crate::settle_process::{SettleFailure, SettleProcess};
+use crate::traps::Traps;
 
 /// How often open blocks are looked at when no new tip calls for it.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
@@ -30,9 +37,10 @@ const RECENT_BLOCKS: u32 = 256;
 /// Tips in a row at which a settled block must be missing before it is undone.
 const REVERSAL_TIPS: u32 = 6;
 const HELD: &str = "The settlement is held and nothing was booked; shares are still recorded. It \
-                    is retried by itself. If its payout component cannot be made to work, \
-                    configure another and set payout.take_over = true: that one settles the \
-                    blocks its predecessor could not.";
+                    is retried by itself, at last every five minutes. If its payout component \
+                    cannot be made to work, swap to another that divides blocks and set \
+                    payout.take_over = true: that one settles the blocks its predecessor could \
+                    not.";
 
 /// Who books settlements.
 pub(crate) struct Settler {
@@ -43,13 +51,23 @@ pub(crate) struct Settler {
     /// Who hands in blocks again.
     pub candidates: Arc<Candidates>,
     /// The payout generations.
-    pub schemes: Schemes,
+    pub schemes: Arc<Schemes>,
     /// Whether the scheme in force settles blocks that an earlier one cannot.
     pub take_over: bool,
     /// Settled blocks that are not on the chain, and at how many tips in a row.
     pub missing: Mutex<HashMap<String, u32>>,
     /// How often work is settled by accruing schemes.
     pub settle_interval: Duration,
+    /// Who runs the components.
+    pub process: SettleProcess,
+    /// How far below zero accrued work may bring the reserve, in base units.
+    pub reserve: Option<u64>,
+    /// What the templates since the last settled interval promised in fees.
+    pub fees: Mutex<FeeMean>,
+    /// Where failed calls are kept.
+    pub traps: Arc<Traps>,
+    /// Settlements that failed, and when they are tried again.
+    pub retries: Mutex<Retries>,
     /// Where trouble with settlements is told.
     pub probe: Probe,
 }
@@ -68,7 +86,12 @@ impl Settler {
             tokio::select! {
                 () = stopping.cancelled() => return,
                 _ = looks.tick() => {}
-                changed = tips.changed() => if changed.is_err() { return },
+                changed = tips.changed() => {
+                    if changed.is_err() { return }
+                    if let Some(template) = &*tips.borrow_and_update() {
+                        self.fees().add(template.tx_fees);
+                    }
+                }
             }
             let tip = self.chain.rounds().borrow().as_ref().map_or(0, |template| template.height);
             let blocks = self.follow_blocks(tip, tip != tip_before).await;
@@ -79,7 +102,11 @@ impl Settler {
             }
             match blocks.as_ref().and(intervals.as_ref()) {
                 Ok(()) => self.probe.healthy(now_ms()),
-                Err(error) => self.probe.error(format_args!("{error:#}"), HELD, now_ms()),
+                Err(error) => {
+                    let low = error.downcast_ref::<ReserveTooLow>();
+                    let advice = low.map_or(HELD, |_| reserve::ADVICE);
+                    self.probe.error(format_args!("{error:#}"), advice, now_ms());
+                }
             }
         }
     }
@@ -130,7 +157,11 @@ impl Settler {
                 Ok(())
             }
             // A mature or settled block nobody knows any more: a node that is catching up.
-            (Mature | Settled, RewardState::Unknown) => Ok(()),
+            (Mature, RewardState::Unknown) => Ok(()),
+            (Settled, RewardState::Unknown) => {
+                self.missing().remove(&block.id);
+                Ok(())
+            }
             (Candidate | Pending | Mature, RewardState::Orphaned) => {
                 self.move_to(block, Orphaned, None, "another block has its place").await
             }
@@ -176,6 +207,10 @@ impl Settler {
         self.missing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn fees(&self) -> MutexGuard<'_, FeeMean> {
+        self.fees.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn move_to(
         &self,
         block: &Block,
@@ -192,44 +227,82 @@ impl Settler {
     /// Divides a mature block by the generation that was in force when it was found; by the
     /// one in force now only if the operator lets it take over what the other cannot do.
     async fn settle_block(&self, block: &Block) -> anyhow::Result<()> {
-        let current = self.schemes.current();
-        let outcome = match self.schemes.of(block.generation).await {
-            Ok(scheme) => self.settle_block_by(&scheme, block).await,
-            Err(error) => Err(error),
-        };
-        match outcome {
-            Err(error) if self.take_over && current.generation() != block.generation => {
-                let cause = format!("{error:#}");
-                tracing::warn!(height = block.height, cause, "the scheme in force takes over");
-                self.settle_block_by(&Arc::clone(current), block).await
+        let (key, current) = (format!("block:{}", block.id), self.schemes.current());
+        self.paced(&key, async {
+            let outcome = match self.schemes.of(block.generation).await {
+                Ok(scheme) => self.settle_block_by(&scheme, block).await,
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Err(error) if self.may_take_over(block, &current, &error).await? => {
+                    let cause = format!("{error:#}");
+                    tracing::warn!(height = block.height, cause, "the scheme in force takes over");
+                    self.settle_block_by(&current, block).await
+                }
+                outcome => outcome,
             }
-            outcome => outcome,
+        })
+        .await
+    }
+
+    /// Whether the scheme in force divides a block its own scheme cannot. Both must divide
+    /// blocks: what an accruing scheme was found under is paid out of the reserve, not again,
+    /// and what was not is not the reserve's. The host's own trouble is no reason.
+    async fn may_take_over(
+        &self,
+        block: &Block,
+        current: &Scheme,
+        error: &anyhow::Error,
+    ) -> anyhow::Result<bool> {
+        use SettleFailure::{Died, Process};
+        let host_s_own = matches!(error.downcast_ref(), Some(Process { .. } | Died { .. }));
+        if !self.take_over || host_s_own || current.generation() == block.generation {
+            return Ok(false);
         }
+        let kind = self.store.generation(block.generation).await?.facts.kind;
+        let divides = Some(SchemeKind::Distribute);
+        Ok(kind == divides && Some(current.plan().kind) == divides)
+    }
+
+    /// Makes a settlement unless it failed a short time ago; then its last error stands.
+    async fn paced(
+        &self,
+        key: &str,
+        settlement: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<()> {
+        let in_force = self.schemes.current().generation().0;
+        self.retries().due(key, in_force, now_ms()).map_err(anyhow::Error::msg)?;
+        let outcome = settlement.await;
+        match &outcome {
+            Ok(()) => self.retries().done(key),
+            // Nobody's fault, and over with the next block.
+            Err(error) if error.is::<ReserveTooLow>() => self.retries().done(key),
+            Err(error) => self.retries().failed(key, in_force, now_ms(), format!("{error:#}")),
+        }
+        outcome
+    }
+
+    fn retries(&self) -> MutexGuard<'_, Retries> {
+        self.retries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn settle_block_by(&self, scheme: &Arc<Scheme>, block: &Block) -> anyhow::Result<()> {
         let key = format!("block:{}", block.id);
         let reward = block.reward.unwrap_or(Amount::ZERO);
-        if scheme.plan().kind == SchemeKind::Accrue {
-            let row = SettlementRow {
-                block: Some(block.id.clone()),
-                // The scheme was not asked: what it remembers stays as it is.
-                state: self.schemes.state_of(scheme).await?,
-                ..self.row(scheme, &key, (block.seq, block.seq))
-            };
-            self.store.settle(&row, &block_to_reserve(&key, reward)).await?;
-            tracing::info!(height = block.height, %reward, "block went to the reserve");
-            return Ok(());
-        }
-        let window = self.store.window_of_block(&block.id, scheme.plan()).await?;
-        let event = Event::Block {
+        let event = |window_work, finder| Event::Block {
             height: block.height,
             reward: reward.units(),
-            tx_fees: block.tx_fees.units(),
-            window_work: window.window_work,
+            // The template's word; the chain's about the reward counts.
+            tx_fees: block.tx_fees.units().min(reward.units()),
+            window_work,
             found_at_ms: block.found_at_ms,
-            finder: window.finder,
+            finder,
         };
+        if !scheme.plan().kind.splits_blocks() {
+            return self.settle_to_reserve(scheme, &key, block, event(0, None)).await;
+        }
+        let window = self.store.window_of_block(&block.id, scheme.plan()).await?;
+        let event = event(window.window_work, window.finder);
         let carry = self.store.balance(&Account::Carry).await?.units();
         let carry = u64::try_from(carry).unwrap_or(0);
         let settled = self.settle(scheme, &key, Some(&block.id), event, window, carry).await?;
@@ -237,50 +310,104 @@ impl Settler {
         Ok(())
     }
 
+    /// Under an accruing scheme the work of a block is paid already: the scheme is not asked,
+    /// and what it remembers stays as it is.
+    async fn settle_to_reserve(
+        &self,
+        scheme: &Arc<Scheme>,
+        key: &str,
+        block: &Block,
+        event: Event,
+    ) -> anyhow::Result<()> {
+        let reward = block.reward.unwrap_or(Amount::ZERO);
+        let state = self.schemes.state_of(scheme).await?;
+        let (accounts, slices) = (Accounts::default(), Slices::default());
+        let request = Request { event, accounts, slices, carry: 0, state: state.clone() };
+        let outcome = Proposal {
+            allocation: Allocation::Weights(Vec::new()),
+            pool_fee: 0,
+            carry: 0,
+            state,
+            notes: Vec::new(),
+        };
+        let transfers = block_to_reserve(key, reward);
+        let question = Arc::new(Asked {
+            key: key.to_owned(),
+            decided_by: DecidedBy::ReserveRule,
+            shares: (block.seq, block.seq),
+            salted: Vec::new(),
+            request,
+        });
+        let (row, record) = self.record(scheme, question, outcome, &transfers).await?;
+        let row = SettlementRow { block: Some(block.id.clone()), ..row };
+        self.store.settle_recorded(&row, &transfers, Some(&record)).await?;
+        tracing::info!(height = block.height, %reward, "block went to the reserve");
+        Ok(())
+    }
+
     /// Pays the work that accruing generations have not paid yet.
     async fn settle_intervals(&self) -> anyhow::Result<()> {
-        let generations = self.store.generations(Schemes::SLOT).await?;
-        let Some(expected_reward) =
-            self.chain.rounds().borrow().as_ref().map(|template| template.reward)
+        let Some((expected_reward, expected_fees)) =
+            self.chain.rounds().borrow().as_ref().map(|template| {
+                let fees = self.fees().get().unwrap_or(template.tx_fees);
+                let subsidy = template.reward.saturating_sub(template.tx_fees);
+                (subsidy.saturating_add(fees), fees)
+            })
         else {
             return Ok(());
         };
-        let last_seq = self.store.last_seq().await?;
         let mut outcome = Ok(());
-        for (index, generation) in generations.iter().enumerate() {
-            if generation.facts.kind == Some(SchemeKind::Accrue) {
-                let until = generations.get(index + 1).map_or(last_seq, |next| next.facts.from_seq);
-                let settled = self.settle_interval_of(generation, until, expected_reward).await;
-                // A broken scheme's work waits; that of the others does not.
-                outcome = outcome.and(settled);
-            }
+        for Unpaid { generation, until } in self.store.unpaid().await? {
+            let prices = (expected_reward, expected_fees);
+            // A broken scheme's work waits; that of the others does not.
+            let settlement = self.settle_interval_of(generation, until, prices);
+            outcome =
+                outcome.and(self.paced(&format!("interval:{}", generation.0), settlement).await);
+        }
+        if outcome.is_ok() {
+            *self.fees() = FeeMean::default();
         }
         outcome
     }
 
     async fn settle_interval_of(
         &self,
-        generation: &Generation,
+        generation: GenerationId,
         until: u64,
-        expected_reward: u64,
+        (expected_reward, expected_fees): (u64, u64),
     ) -> anyhow::Result<()> {
-        let mut from = self.store.interval_start(generation.id).await?;
+        let mut from = self.store.interval_start(generation).await?;
+        let mut until = until;
+        let mut held = None;
         while from < until {
-            let scheme = self.schemes.of(generation.id).await?;
+            let scheme = self.schemes.of(generation).await?;
             let window = self.store.work_between(from, until).await?;
             let (from_seq, to_seq) = (window.from_seq, window.to_seq);
-            let key = format!("interval:{}:{from_seq}-{to_seq}", generation.id.0);
+            anyhow::ensure!(to_seq > from, "the share log has nothing behind share {from}");
+            let key = format!("interval:{}:{from_seq}-{to_seq}", generation.0);
             let event = Event::Interval {
                 started_at_ms: scheme.settled_at_ms(),
                 ended_at_ms: now_ms(),
                 network_work: SCORE_PER_BLOCK,
                 expected_reward,
+                expected_fees,
             };
-            let accounts = self.settle(&scheme, &key, None, event, window, 0).await?;
-            tracing::info!(shares = to_seq - from_seq, accounts, "work settled");
-            from = to_seq;
+            match self.settle(&scheme, &key, None, event, window, 0).await {
+                Ok(accounts) => {
+                    tracing::info!(shares = to_seq - from_seq, accounts, "work settled");
+                    from = to_seq;
+                }
+                Err(error) => {
+                    let Some(low) = error.downcast_ref::<ReserveTooLow>() else {
+                        return Err(error);
+                    };
+                    // The oldest work is paid as far as the reserve goes; the rest waits.
+                    until = from + low.shares_that_fit();
+                    held = held.or(Some(error));
+                }
+            }
         }
-        Ok(())
+        held.map_or(Ok(()), Err)
     }
 
     /// Asks the component, checks its answer, books it. Returns how many accounts it was about.
@@ -293,54 +420,131 @@ impl Settler {
         window: Window,
         carry: u64,
     ) -> anyhow::Result<usize> {
-        let Window { names, accounts, slices, from_seq, to_seq, .. } = window;
+        let Window { names, salted, accounts, slices, from_seq, to_seq, .. } = window;
         let state = self.schemes.state_of(scheme).await?;
-        let request = Request { event, accounts, slices, carry, state };
-        let distribution = propose(scheme, request).await?;
+        let asked = Arc::new(Asked {
+            key: key.to_owned(),
+            decided_by: DecidedBy::Scheme,
+            shares: (from_seq, to_seq),
+            salted,
+            request: Request { event, accounts, slices, carry, state },
+        });
+        let (outcome, distribution) = self.propose(scheme, &asked).await?;
+        let holds = self.store.balance(&Account::Reserve).await?.units();
+        ReserveTooLow::check(&distribution, (from_seq, to_seq), holds, self.reserve)?;
         let transfers = distribution.transfers(key, &names)?;
+        let (row, record) = self.record(scheme, asked, outcome, &transfers).await?;
         let row = SettlementRow {
             block: block.map(str::to_owned),
-            notes: serde_json::to_string(distribution.notes()).expect("texts are always JSON"),
-            state: distribution.state().to_vec(),
             carry_in: distribution.carry_in(),
             carry_out: distribution.carry_out(),
-            ..self.row(scheme, key, (from_seq, to_seq))
+            ..row
         };
-        self.store.settle(&row, &transfers).await?;
+        self.store.settle_recorded(&row, &transfers, Some(&record)).await?;
         scheme.settled(now_ms());
         Ok(names.len())
     }
 
-    fn row(&self, scheme: &Scheme, key: &str, (from_seq, to_seq): (u64, u64)) -> SettlementRow {
-        SettlementRow {
-            key: key.to_owned(),
+    /// Runs the component in its process, and checks what it says.
+    async fn propose(
+        &self,
+        scheme: &Arc<Scheme>,
+        asked: &Arc<Asked>,
+    ) -> anyhow::Result<(Proposal, Distribution)> {
+        let digest = scheme.digest();
+        let wasm = if self.process.knows(digest) {
+            Vec::new()
+        } else {
+            let wasm = self.store.component_bytes(digest.as_bytes()).await?;
+            wasm.context("the component of the payout scheme is not kept")?
+        };
+        let request = Arc::new(asked.request.clone());
+        let outcome = match scheme.settle(&self.process, wasm, request).await {
+            Ok(outcome) => outcome,
+            Err(failure) => {
+                self.keep_bundle(&asked.key, &failure).await;
+                return Err(failure.into());
+            }
+        };
+        let (scheme, asked) = (Arc::clone(scheme), Arc::clone(asked));
+        let checked = tokio::task::spawn_blocking(move || {
+            let (name, limits) = (&scheme.info().name, Limits::default());
+            let proposal = outcome.clone();
+            let checked =
+                Distribution::check(name, &asked.request, scheme.plan(), proposal, &limits);
+            // What does not add up is as much of a failure as a trap.
+            let checked = checked.inspect_err(|breach| scheme.calls.failed(&breach.to_string()))?;
+            Ok((outcome, checked))
+        });
+        checked.await?
+    }
+
+    /// The failed call as a file, for whoever mends the component. Failing to keep it costs
+    /// only that.
+    async fn keep_bundle(&self, key: &str, failure: &SettleFailure) {
+        let SettleFailure::Component { bundle, .. } = failure else { return };
+        if bundle.is_empty() {
+            return;
+        }
+        let (traps, key, bundle) = (Arc::clone(&self.traps), key.to_owned(), bundle.clone());
+        let kept = tokio::task::spawn_blocking(move || traps.keep_settlement(&key, &bundle));
+        let _ = kept.await;
+    }
+
+    /// The settlement's row and its record.
+    async fn record(
+        &self,
+        scheme: &Arc<Scheme>,
+        asked: Arc<Asked>,
+        outcome: Proposal,
+        transfers: &[Transfer],
+    ) -> anyhow::Result<(SettlementRow, NewRecord)> {
+        let decided_at_ms = now_ms();
+        let decider = scheme.decider();
+        let row = SettlementRow {
+            key: asked.key.clone(),
             generation: scheme.generation(),
             block: None,
-            from_seq,
-            to_seq,
-            digest: *scheme.digest().as_bytes(),
-            config_hash: *Digest::of(scheme.config().as_bytes()).as_bytes(),
-            notes: "[]".to_owned(),
-            state: Vec::new(),
+            from_seq: asked.shares.0,
+            to_seq: asked.shares.1,
+            digest: *decider.digest.as_bytes(),
+            config_hash: *decider.config_hash.as_bytes(),
+            notes: serde_json::to_string(&outcome.notes).expect("texts are always JSON"),
+            state: outcome.state.clone(),
             carry_in: 0,
             carry_out: 0,
-            booked_at_ms: now_ms(),
-        }
+            booked_at_ms: decided_at_ms,
+        };
+        let transfers = transfers.to_vec();
+        let record = tokio::task::spawn_blocking(move || {
+            let header = Decision {
+                key: &asked.key,
+                decider: &decider,
+                decided_by: asked.decided_by,
+                limits: Limits::default(),
+                shares: asked.shares,
+                accounts: &asked.salted,
+                request: &asked.request,
+                outcome: &outcome,
+                transfers: &transfers,
+                decided_at_ms,
+            }
+            .header()?;
+            let (accounts, request) = (asked.salted.clone(), asked.request.clone());
+            anyhow::Ok(NewRecord {
+                header,
+                body: Body { accounts, request, outcome, amounts: Vec::new() },
+            })
+        });
+        Ok((row, record.await??))
     }
 }
 
-/// Runs the component away from the executor, and checks what it says.
-async fn propose(scheme: &Arc<Scheme>, request: Request) -> anyhow::Result<Distribution> {
-    let scheme = Arc::clone(scheme);
-    let checked = tokio::task::spawn_blocking(move || {
-        let proposal = scheme.settle(&request)?;
-        Ok(Distribution::check(
-            &scheme.info().name,
-            &request,
-            scheme.plan(),
-            proposal,
-            &Limits::default(),
-        )?)
-    });
-    checked.await.map_err(anyhow::Error::new)?
+/// What is settled.
+struct Asked {
+    key: String,
+    decided_by: DecidedBy,
+    shares: (u64, u64),
+    salted: Vec<SaltedKey>,
+    request: Request,
 }

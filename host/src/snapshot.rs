@@ -5,11 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chimera_api::{
-    Addresses as ApiAddresses, Chain, Coin, ComponentHealth, ComponentState, Live, Plugin,
-    Sessions, ShareLog, Snapshot,
+    Addresses as ApiAddresses, Admin, Chain, Coin, ComponentHealth, ComponentState, Live, Policies,
+    Sessions, ShareLog, Snapshot, TrialCounts,
 };
 use chimera_chain::ChainHealth;
-use chimera_plugin::{Digest, Info};
 use chimera_store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -20,8 +19,10 @@ use crate::config::{self, Config};
 use crate::gate::Gate;
 use crate::health::{Health, Probe};
 use crate::lifecycle::LifecycleCell;
+use crate::policy::Report;
 use crate::pool::Addresses;
 use crate::settler::Settler;
+use crate::swap::{self, Manager};
 
 const INTERVAL: Duration = Duration::from_millis(250);
 const LEDGER_ADVICE: &str = "Check the disk of pool.data_dir; shares wait in memory until the \
@@ -35,8 +36,8 @@ pub(crate) struct Assembled {
     pub gate: Arc<Gate>,
     /// Settlements, and with them the chain and the payout slot.
     pub settler: Arc<Settler>,
-    /// Where the components of the slots came from: payout, auth, difficulty.
-    pub origins: [String; 3],
+    /// Who exchanges what fills the slots.
+    pub manager: Arc<Manager>,
 }
 
 /// Gathers and publishes.
@@ -48,6 +49,7 @@ pub(crate) struct Watch {
     constant: Snapshot,
     network: String,
     assembled: Mutex<Option<Assembled>>,
+    admin: Admin,
     snapshot: watch::Sender<Arc<Snapshot>>,
     store: watch::Sender<Option<Arc<Store>>>,
 }
@@ -59,6 +61,7 @@ impl Watch {
         addresses: Addresses,
         lifecycle: Arc<LifecycleCell>,
         health: Health,
+        admin: Admin,
     ) -> Self {
         let constant = Snapshot {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -81,6 +84,7 @@ impl Watch {
             health,
             snapshot: watch::Sender::new(Arc::new(constant.clone())),
             constant,
+            admin,
             network,
             assembled: Mutex::default(),
             store: watch::Sender::new(None),
@@ -101,7 +105,8 @@ impl Watch {
     /// Serves the API, in every state of the pool, until told to stop.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
         self.publish();
-        let live = Live { snapshot: self.snapshot.subscribe(), store: self.store.subscribe() };
+        let (snapshot, store) = (self.snapshot.subscribe(), self.store.subscribe());
+        let live = Live { snapshot, store, admin: Some(self.admin.clone()) };
         let ended = stop.clone().cancelled_owned();
         let serving = tokio::spawn(chimera_api::serve(listener, chimera_api::router(live), ended));
         let mut states = self.lifecycle.watch();
@@ -117,6 +122,9 @@ impl Watch {
         // A reader that keeps its connection open must not keep the pool from ending.
         serving.abort();
         let _ = serving.await;
+        // Nor the ledger from being closed: its connection would hold it a moment longer.
+        self.store.send_replace(None);
+        *self.assembled.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     async fn probe_ledger(&self) {
@@ -146,7 +154,7 @@ impl Watch {
     }
 
     fn add_running(&self, snapshot: &mut Snapshot, parts: &Assembled) {
-        let Assembled { run, gate, settler, origins } = parts;
+        let Assembled { run, gate, settler, manager } = parts;
         snapshot.run = *run;
         let template = settler.chain.rounds().borrow().clone();
         snapshot.chain = template.map(|template| Chain {
@@ -169,7 +177,8 @@ impl Watch {
             batch_max: log.batch_max.load(Ordering::Relaxed),
         };
         snapshot.components.push(chain_health(&settler.chain.health().borrow()));
-        snapshot.plugins = plugins(gate, settler, origins);
+        snapshot.plugins = swap::shown(manager);
+        snapshot.policies = policies(gate);
     }
 }
 
@@ -189,52 +198,32 @@ fn chain_health(health: &ChainHealth) -> ComponentHealth {
     }
 }
 
-fn plugins(
-    gate: &Gate,
-    settler: &Settler,
-    [payout, auth, difficulty]: &[String; 3],
-) -> Vec<Plugin> {
-    let scheme = settler.schemes.current();
-    let (policy, strategy) = (gate.auth.policy(), gate.difficulty.strategy());
-    let plugin = |slot: &str, info: &Info, digest: Digest, config: &str, origin: &str, calls| {
-        let (calls, failures, last_error) = calls;
-        Plugin {
-            slot: slot.to_owned(),
-            name: info.name.clone(),
-            version: info.version.clone(),
-            digest: digest.to_string(),
-            origin: origin.to_owned(),
-            description: info.description.clone(),
-            config: serde_json::from_str(config).unwrap_or_default(),
-            calls,
-            failures,
-            last_error,
-        }
-    };
-    vec![
-        plugin(
-            "payout",
-            scheme.info(),
-            scheme.digest(),
-            scheme.config(),
-            payout,
-            scheme.calls.read(),
-        ),
-        plugin(
-            "auth",
-            policy.info(),
-            policy.digest(),
-            policy.canonical_config(),
-            auth,
-            gate.auth.calls.read(),
-        ),
-        plugin(
-            "difficulty",
-            strategy.info(),
-            strategy.digest(),
-            strategy.canonical_config(),
-            difficulty,
-            gate.difficulty.calls.read(),
-        ),
-    ]
+fn policies(gate: &Gate) -> Policies {
+    let (auth, difficulty) = (&gate.auth, &gate.difficulty);
+    let trials = [
+        ("auth", auth.slot.trial().map(|trial| trial.report())),
+        ("difficulty", difficulty.slot.trial().map(|trial| trial.report())),
+    ];
+    let breakers = [("auth", auth.breaker().state()), ("difficulty", difficulty.breaker().state())];
+    let figures = &auth.figures;
+    let answers = [
+        ("reused", &figures.reused),
+        ("stale", &figures.stale),
+        ("unknown-refused", &figures.unknown_refused),
+        ("quarantined", &figures.quarantined),
+        ("banned", &figures.banned),
+        ("crowded", &figures.crowded),
+    ];
+    Policies {
+        breakers: breakers.map(|(slot, state)| (slot.to_owned(), state.name().to_owned())).into(),
+        trials: trials
+            .into_iter()
+            .filter_map(|(slot, report)| {
+                let Report { decisions, differed, failed, dropped, .. } = report?;
+                Some((slot.to_owned(), TrialCounts { decisions, differed, failed, dropped }))
+            })
+            .collect(),
+        auth_answers: answers.map(|(reason, count)| (reason.to_owned(), count.read())).into(),
+        native_retargets: difficulty.native_decisions(),
+    }
 }

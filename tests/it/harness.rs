@@ -27,6 +27,8 @@ pub(crate) fn settings(data_dir: &std::path::Path) -> Vec<(String, String)> {
         ("CHAIN__SPACING_S", "1"),
         ("CHAIN__MATURITY", "2"),
         ("PAYOUT__SETTLE_INTERVAL_S", "1"),
+        // These pools run inside the test's program, which does not settle.
+        ("PAYOUT__SETTLE_PROGRAM", env!("CARGO_BIN_EXE_chimera")),
         ("DIFFICULTY__STRATEGY", "difficulty-fixed"),
         ("DIFFICULTY__CONFIG", "{ difficulty = \"0.000001\" }"),
     ]
@@ -77,6 +79,45 @@ impl TestPool {
         let url = format!("{}/api/v1/{route}", self.api);
         let answer = reqwest::get(&url).await.expect("the API answers");
         answer.json().await.expect("in JSON")
+    }
+
+    /// Posts a request that changes something, with the pool's token; status and answer.
+    pub(crate) async fn post(&self, route: &str, body: Value) -> (u16, Value) {
+        // A pool that only just starts changes nothing yet.
+        self.wait_for("status", |status| status["state"] == "running").await;
+        let token = std::fs::read_to_string(self.dir.path().join("admin.token"));
+        let url = format!("{}/api/v1/{route}", self.api);
+        let client = reqwest::Client::new();
+        let request = client.post(&url).bearer_auth(token.expect("a token").trim()).json(&body);
+        let answer = request.send().await.expect("the API answers");
+        (answer.status().as_u16(), answer.json().await.expect("in JSON"))
+    }
+
+    /// Asks for a swap that must end well.
+    pub(crate) async fn swap(&self, slot: &str, body: Value) -> Value {
+        let (status, answer) = self.post(&format!("plugins/{slot}/swap"), body).await;
+        assert_eq!(status, 200, "{answer:#}");
+        let shown = |all: &Value| {
+            let all = all["plugins"].as_array().expect("a list");
+            let plugin = all.iter().find(|plugin| plugin["slot"] == slot).expect("filled");
+            answer["outcome"] != "active" || plugin["generation"] == answer["generation"]
+        };
+        self.wait_for("plugins", shown).await;
+        answer
+    }
+
+    /// Asks for a swap that must be refused; says why it was.
+    pub(crate) async fn swap_refused(&self, slot: &str, body: Value) -> String {
+        let (status, answer) = self.post(&format!("plugins/{slot}/swap"), body).await;
+        assert_eq!((status, &answer["outcome"]), (409, &json!("refused")), "{answer:#}");
+        answer["message"].as_str().expect("a reason").to_owned()
+    }
+
+    /// What fills a slot.
+    pub(crate) async fn plugin(&self, slot: &str) -> Value {
+        let answer = self.get("plugins").await;
+        let all = answer["plugins"].as_array().expect("a list").clone();
+        all.into_iter().find(|plugin| plugin["slot"] == slot).expect("every slot is filled")
     }
 
     /// Asks until the answer is as it must become.
@@ -177,6 +218,14 @@ impl Miner {
         read_line(&mut self.lines).await
     }
 
+    /// Breaks the connection without a goodbye.
+    pub(crate) fn reset(self) {
+        let socket = self.lines.into_inner();
+        socket2::SockRef::from(&socket)
+            .set_linger(Some(Duration::ZERO))
+            .expect("a socket can be told so");
+    }
+
     /// The two directions, for sending and reading at once.
     pub(crate) fn split(self) -> (Reader, Writer) {
         let (reader, writer) = self.lines.into_inner().into_split();
@@ -268,6 +317,11 @@ impl Reader {
 }
 
 impl Writer {
+    /// Says that nothing more will come.
+    pub(crate) async fn close(&mut self) {
+        self.0.shutdown().await.expect("the socket is open");
+    }
+
     /// Sends a line.
     pub(crate) async fn send(&mut self, line: &str) {
         self.0.write_all(format!("{line}\n").as_bytes()).await.expect("the pool reads");

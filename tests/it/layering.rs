@@ -7,12 +7,14 @@ use serde_json::Value;
 
 /// Every arrow between our crates: who may depend on whom directly. Pure crates never
 /// wait, crates that wait never know each other, the host introduces them.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("chimera-pow", &[]),
     ("chimera-work", &["chimera-pow"]),
     ("chimera-ledger", &["chimera-pow"]),
     ("chimera-stratum", &["chimera-pow", "chimera-work"]),
-    ("chimera-plugin", &["chimera-pow", "chimera-ledger"]),
+    ("chimera-componentize", &[]),
+    ("chimera-plugin", &["chimera-pow", "chimera-ledger", "chimera-componentize"]),
+    ("chimera-kit", &["chimera-pow", "chimera-ledger", "chimera-componentize", "chimera-plugin"]),
     ("chimera-chain", &["chimera-pow", "chimera-work", "chimera-ledger"]),
     ("chimera-store", &["chimera-pow", "chimera-work", "chimera-ledger"]),
     ("chimera-api", &["chimera-pow", "chimera-ledger", "chimera-store"]),
@@ -24,6 +26,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
             "chimera-ledger",
             "chimera-stratum",
             "chimera-plugin",
+            "chimera-kit",
             "chimera-chain",
             "chimera-store",
             "chimera-api",

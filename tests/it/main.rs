@@ -1,11 +1,20 @@
 //! End-to-end and cross-crate tests: one binary, real sockets, real components.
 
+mod authoring;
 mod door;
+mod guides;
 mod harness;
+mod kit_check;
 mod layering;
 mod node;
 mod plugins;
+mod policies;
 mod pool_life;
 mod process;
 mod readme;
 mod settings;
+mod swap;
+mod swap_guide;
+mod swap_kill;
+mod swap_soak;
+mod verifiable;

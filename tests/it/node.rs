@@ -10,6 +10,7 @@ use chimera_pow::PowHash;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::harness::{Miner, TestPool};
 
@@ -17,6 +18,7 @@ use crate::harness::{Miner, TestPool};
 struct Node {
     chain: DevNode,
     address: SocketAddr,
+    away: CancellationToken,
     serving: JoinHandle<()>,
 }
 
@@ -27,17 +29,22 @@ impl Node {
         let chain = DevNode::new(chain, system_clock());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
-        Self { serving: serve(&chain, listener), chain, address }
+        let away = CancellationToken::new();
+        Self { serving: serve(&chain, listener, away.clone()), chain, address, away }
     }
 
+    /// Nobody listens any more, and connections that were kept open are closed.
     async fn goes_away(&mut self) {
+        self.away.cancel();
         self.serving.abort();
-        assert!((&mut self.serving).await.is_err(), "it was serving");
+        // Cancelled or ended: in both cases its port is free.
+        let _ = (&mut self.serving).await;
     }
 
     async fn comes_back(&mut self) {
         let listener = TcpListener::bind(self.address).await.expect("its own port");
-        self.serving = serve(&self.chain, listener);
+        self.away = CancellationToken::new();
+        self.serving = serve(&self.chain, listener, self.away.clone());
     }
 
     async fn new_address(&self) -> String {
@@ -46,7 +53,7 @@ impl Node {
     }
 }
 
-fn serve(chain: &DevNode, listener: TcpListener) -> JoinHandle<()> {
+fn serve(chain: &DevNode, listener: TcpListener, away: CancellationToken) -> JoinHandle<()> {
     let chain = chain.clone();
     let handler = move |request: Value| -> RpcAnswer {
         let chain = chain.clone();
@@ -54,7 +61,7 @@ fn serve(chain: &DevNode, listener: TcpListener) -> JoinHandle<()> {
     };
     let router = json_rpc_router(Some(BasicAuth::new("pool", "secret")), handler);
     tokio::spawn(async move {
-        chimera_api::serve(listener, router, std::future::pending()).await.expect("it serves");
+        chimera_api::serve(listener, router, away.cancelled_owned()).await.expect("it serves");
     })
 }
 

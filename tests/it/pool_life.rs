@@ -91,6 +91,26 @@ async fn pplns_is_replaced_by_pps_with_one_line_and_a_restart() {
     pool.stop().await;
 }
 
+/// A bonus waives the fee of the one who has it, and ends when it is no longer configured.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_accounts_bonus_is_applied_at_the_start_and_taken_back_at_the_next() {
+    let bonus = [("PAYOUT__ACCOUNT_FEE_PPM", "{ alice = -10000 }")];
+    let pool = TestPool::start(&bonus).await;
+    let mut miners = [Miner::start(pool.stratum, "alice.rig1").await];
+    assert_eq!(pool.get("miners/alice").await["fee_ppm"], -10_000);
+    let settled = |payouts: &Value| payouts["items"].as_array().is_some_and(|all| !all.is_empty());
+    mine_until(&pool, &mut miners, "payouts", settled).await;
+    let dir = pool.stop().await;
+    let store = chimera_store::Store::open(&dir.path().join("pool.sqlite")).await.expect("opens");
+    let kept = store.balance(&chimera_ledger::Account::PoolFee).await.expect("readable");
+    assert_eq!(kept.units(), 0, "the fee of 1 % is waived");
+    store.close().await;
+
+    let pool = TestPool::start_in(dir, &[]).await;
+    assert_eq!(pool.get("miners/alice").await["fee_ppm"], 0);
+    pool.stop().await;
+}
+
 /// T15: what PPS owes below one base unit is kept in its state, also when a block goes to
 /// the reserve meanwhile.
 #[tokio::test(flavor = "multi_thread")]

@@ -13,14 +13,14 @@ use crate::harness::{Miner, PATIENCE, TestPool, settings};
 const BINARY: &str = env!("CARGO_BIN_EXE_chimera");
 
 /// A pool in a process of its own; killed when dropped.
-struct Process {
+pub(crate) struct Process {
     child: Child,
-    stratum: SocketAddr,
-    api: String,
+    pub(crate) stratum: SocketAddr,
+    pub(crate) api: String,
 }
 
 impl Process {
-    fn start(data_dir: &Path, changes: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(data_dir: &Path, changes: &[(&str, &str)]) -> Self {
         Self::spawn(Command::new(BINARY), data_dir, changes)
     }
 
@@ -44,7 +44,7 @@ impl Process {
         Self { child, stratum, api: format!("http://{}", text("api")) }
     }
 
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args([signal, &id]).status().expect("kill is there");
         assert!(sent.success());
@@ -329,12 +329,83 @@ fn a_failed_start_names_the_cause() {
     }
 }
 
+/// Every shipped scheme pays a pool's life to the end, and the books balance.
 #[test]
-fn a_rehearsal_ends_with_a_balanced_ledger() {
-    let (code, output) = chimera(&["rehearse", "--blocks", "2", "--seed", "7", "--json"], &[]);
-    assert_eq!(code, Some(0), "{output}");
-    let last = output.lines().last().expect("one line");
-    let report: Value = serde_json::from_str(last).expect("of JSON");
-    assert_eq!(report["books_balance"], json!(true), "{report:#}");
-    assert!(report["blocks_settled"].as_u64() >= Some(2), "{report:#}");
+fn a_rehearsal_of_every_scheme_ends_with_a_balanced_ledger() {
+    let registry = chimera_plugin::Registry::new(None).expect("nothing to read");
+    let names = registry.names().expect("nothing to read");
+    for scheme in names.iter().filter(|name| name.starts_with("payout-")) {
+        let blocks = if scheme == "payout-pplns" { "2" } else { "1" };
+        let arguments =
+            ["rehearse", "--scheme", scheme, "--blocks", blocks, "--seed", "7", "--json"];
+        let (code, output) = chimera(&arguments, &[]);
+        assert_eq!(code, Some(0), "{scheme}: {output}");
+        let last = output.lines().last().expect("one line");
+        let report: Value = serde_json::from_str(last).expect("of JSON");
+        assert_eq!(report["books_balance"], json!(true), "{report:#}");
+        assert!(report["blocks_settled"].as_u64() >= blocks.parse().ok(), "{report:#}");
+    }
+}
+
+/// The scheme that paid would have paid the same; another one would have divided the same
+/// rewards otherwise. All beside the pool that is running.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backtest_shows_what_another_scheme_would_have_paid() {
+    let dir = tempfile::TempDir::new().expect("a temporary directory");
+    let mut pool = Process::start(dir.path(), &[]);
+    let mut alice = Miner::start(pool.stratum, "alice.rig").await;
+    let mut bob = Miner::start(pool.stratum, "bob.rig").await;
+    loop {
+        alice.mine(6).await;
+        bob.mine(2).await;
+        let payouts = pool.get("payouts").await;
+        let items = payouts["items"].as_array().expect("a list");
+        let both = |item: &Value| item["credits"].as_array().is_some_and(|all| all.len() == 2);
+        if items.len() >= 3 && items.iter().any(both) {
+            break;
+        }
+    }
+    let data = dir.path().to_str().expect("a plain path");
+    let (csv, svg) = (dir.path().join("backtest.csv"), dir.path().join("backtest.svg"));
+    let units = |value: &Value| -> i128 { value.as_str().expect("text").parse().expect("digits") };
+    for scheme in ["payout-pplns", "payout-pps", "payout-pps-plus", "payout-score", "payout-solo"] {
+        let mut arguments = vec!["payout", "backtest", scheme, "--data-dir", data, "--json"];
+        arguments.extend([
+            "--csv",
+            csv.to_str().expect("plain"),
+            "--svg",
+            svg.to_str().expect("plain"),
+        ]);
+        let (code, output) = chimera(&arguments, &[]);
+        assert_eq!(code, Some(0), "{scheme}: {output}");
+        let report: Value = serde_json::from_str(output.trim()).expect("one line of JSON");
+        let accounts = report["accounts"].as_array().expect("a list");
+        assert_eq!(accounts.len(), 2, "{report:#}");
+        for side in ["paid", "would_be"] {
+            let sum: i128 = accounts.iter().map(|account| units(&account[side])).sum();
+            assert_eq!(sum + units(&report["pool"][side]), units(&report["reward"]), "{report:#}");
+        }
+        let same = accounts.iter().all(|account| account["difference"] == "0");
+        assert_eq!(same, scheme == "payout-pplns", "{scheme}: {report:#}");
+        let picture = std::fs::read_to_string(&svg).expect("written");
+        assert!(picture.starts_with("<svg") && picture.contains("alice"), "{picture}");
+        let table = std::fs::read_to_string(&csv).expect("written");
+        assert!(table.starts_with("height,found_at_ms,account,paid,would_be\n"), "{table}");
+        assert!(table.contains(",bob,"), "{table}");
+    }
+    // The last block alone; a scheme that is none; a time nothing was found in.
+    for (arguments, expected, text) in [
+        (["payout-prop", "--since", "1"], 0, "1 settled blocks"),
+        (["payout-none", "--since", "1"], 1, "no component \"payout-none\""),
+        (["payout-prop", "--since", "2999-12-31"], 1, "no settled block is on record since then"),
+        (["payout-prop", "--since", "once"], 2, "neither a day"),
+        (["payout-prop", "--config", "{\"n\":1}"], 1, "unknown field `n`"),
+    ] {
+        let arguments = ["payout", "backtest", "--data-dir", data].into_iter().chain(arguments);
+        let (code, output) = chimera(&arguments.collect::<Vec<_>>(), &[]);
+        assert_eq!(code, Some(expected), "{output}");
+        assert!(output.contains(text), "{output}");
+    }
+    pool.signal("-TERM");
+    assert_eq!(pool.ended().await, Some(0), "the pool never noticed");
 }

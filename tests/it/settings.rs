@@ -48,6 +48,15 @@ fn nonsense_is_refused_with_the_key_and_what_would_be_right() {
         ("[chain]\nalgorithm = \"scrypt\"", "known are blake2s, sha256d, keccak256"),
         ("[chain]\nkind = \"node\"", "chain.payout_address = \"\": must be an address"),
         ("[payout]\nscheme = \"../evil\"", "payout.scheme"),
+        (
+            "[payout.account_fee_ppm]\nalice = 1000001",
+            "payout.account_fee_ppm = \"alice\" = 1000001: must be -1000000 to 1000000 parts",
+        ),
+        (
+            "[payout.account_fee_ppm]\nalice = -5000\n\"\" = 3",
+            "payout.account_fee_ppm = \"\" = 3: an account name must not be empty",
+        ),
+        ("[payout.account_fee_ppm]\nalice = 0.5", "invalid type: floating point `0.5`"),
         ("[plugins]\ndirectory = \"/no/such\"", "must be an existing directory"),
         ("[log]\nformat = \"xml\"", "must be \"text\" or \"json\""),
         ("[pool\n", "TOML parse error at line 1"),
@@ -56,6 +65,15 @@ fn nonsense_is_refused_with_the_key_and_what_would_be_right() {
         let message = refused(text, &[]);
         assert!(message.contains(expected), "{text:?}: {message}");
     }
+}
+
+#[test]
+fn accounts_have_fees_and_bonuses_of_their_own() {
+    let text = "[payout.account_fee_ppm]\nalice = -5000\n\"DQx.y\" = 2500";
+    let config = Config::parse(text, &[]).expect("valid");
+    let fees: Vec<(&str, i32)> =
+        config.account_fees_ppm.iter().map(|(name, fee)| (name.as_str(), *fee)).collect();
+    assert_eq!(fees, [("DQx.y", 2500), ("alice", -5000)]);
 }
 
 #[test]
@@ -98,4 +116,67 @@ fn a_variable_that_fits_no_key_is_refused_by_its_name() {
         assert!(message.contains(expected), "{variable}: {message}");
         assert!(message.contains(variable));
     }
+}
+
+#[test]
+fn grants_are_checked_against_what_there_is_to_grant() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let secret = |name: &str, mode: u32| {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = dir.path().join(name);
+        std::fs::write(&path, "s3cret\n").expect("writable");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("ours");
+        path.to_str().expect("a plain path").to_owned()
+    };
+    let (kept, open) = (secret("kept", 0o600), secret("open", 0o644));
+    for (text, expected) in [
+        ("grants = [\"network\"]", "auth.grants = [\"network\"]: \"network\" is no grant"),
+        ("grants = [\"fetch:users\"]", "add [auth.endpoints.users]"),
+        ("grants = [\"secret:jwt\"]", "add jwt = { file = \"...\" } to [auth.secrets]"),
+        ("unknown_when_down = \"allow\"", "expected `refuse` or `quarantine`"),
+        ("endpoints.Users.url = \"https://h.example/\"", "lower-case letters"),
+        (
+            "endpoints.users.url = \"h.example\"",
+            "auth.endpoints.users.url = \"h.example\": must be",
+        ),
+        ("endpoints.users.url = \"https://me:pw@h.example/\"", "goes into secret_header"),
+        ("endpoints.users.url = \"http://h.example/\"", "must be https://, or in your own"),
+        ("endpoints.users.url = \"https://127.0.0.1/\"", "private network"),
+        ("endpoints.users.url = \"https://[::1]/\"", "private network"),
+        (
+            "endpoints.users = { url = \"https://h.example\", timeout_ms = 5000 }",
+            "must be 1 to 2000",
+        ),
+        ("endpoints.users.uri = \"https://h.example/\"", "unknown field `uri`"),
+        ("secrets.jwt = {}", "auth.secrets.jwt = ..: must be { file"),
+        ("secrets.jwt = { file = \"/no/such\" }", "cannot be read"),
+        (&format!("secrets.jwt = {{ file = {open:?} }}"), "run: chmod 600"),
+        ("secrets.jwt = { env = \"NO_SUCH_VARIABLE\" }", "there is no environment variable"),
+        ("secrets.jwt = { env = \"CHIMERA_JWT\" }", "are settings"),
+    ] {
+        let message = refused(&format!("[auth]\n{text}"), &[]);
+        assert!(message.contains(expected), "{text}: {message}");
+        assert!(!message.contains("pw@") && !message.contains("s3cret"), "{message}");
+    }
+    for slot in ["payout", "difficulty"] {
+        let message = refused(&format!("[{slot}]\ngrants = [\"kv\"]"), &[]);
+        assert!(message.contains("only \"interpreted\" can be granted here"), "{message}");
+        let text = format!("[{slot}]\ngrants = [\"interpreted\"]");
+        assert!(Config::parse(&text, &[]).is_ok());
+    }
+
+    let text = format!(
+        "[auth]\ngrants = [\"kv\", \"fetch:users\", \"secret:jwt\", \"credential\"]\n\
+         secrets.jwt = {{ file = {kept:?} }}\n\
+         endpoints.users = {{ url = \"https://h.example/api\", headers = {{ X-Pool = \"c\" }}, \
+         secret_header = {{ name = \"Authorization\", file = {kept:?} }} }}"
+    );
+    let config = Config::parse(&text, &[]).expect("valid");
+    assert_eq!(config.capabilities.secrets["jwt"].bytes(), b"s3cret");
+    assert_eq!(config.capabilities.endpoints["users"].headers["authorization"], "s3cret");
+    let shown = format!("{config:?}");
+    assert!(
+        shown.contains("Sensitive") && shown.contains("(secret)") && !shown.contains("s3cret"),
+        "{shown}"
+    );
 }

@@ -22,7 +22,9 @@ impl Component for Equal {
     const NAME: &'static str = "payout-equal";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const DESCRIPTION: &'static str = env!("CARGO_PKG_DESCRIPTION");
-    const CONFIG_SCHEMA: &'static str = r#"{"type": "object", "additionalProperties": false}"#;
+    // Two accounts get twice what one gets, by intention: `chimera plugin check` is told.
+    const CONFIG_SCHEMA: &'static str = r#"{"type": "object",
+        "additionalProperties": false, "x-chimera-exceptions": ["splitting"]}"#;
 
     fn check(_: &Config) -> Vec<Diagnostic> {
         Vec::new()
@@ -48,3 +50,47 @@ impl PayoutScheme for Equal {
 }
 
 export_payout_scheme!(Equal);
+
+#[cfg(test)]
+mod tests {
+    use chimera_plugin_sdk::{Accounts, Allocation, BlockEvent, Event, Slices};
+
+    use super::*;
+
+    fn settled(work: &[u64]) -> Outcome {
+        let request = Request {
+            event: Event::Block(BlockEvent {
+                height: 7,
+                reward: 100,
+                tx_fees: 0,
+                window_work: work.iter().sum(),
+                found_at: 0,
+                finder: None,
+            }),
+            accounts: Accounts {
+                key: (1..=work.len() as u64).collect(),
+                work: work.to_vec(),
+                fee_ppm: vec![0; work.len()],
+            },
+            slices: Slices { account: vec![], bucket: vec![], work: vec![] },
+            carry: 0,
+            state: Vec::new(),
+        };
+        Equal::settle(&Config {}, request).unwrap()
+    }
+
+    #[test]
+    fn who_worked_weighs_the_same_however_much_it_was() {
+        for (work, weights) in [(&[5, 1, 2][..], &[1, 1, 1][..]), (&[900, 0], &[1, 0])] {
+            let outcome = settled(work);
+            let Allocation::Weights(found) = &outcome.allocation else { panic!("{outcome:?}") };
+            assert_eq!((found.as_slice(), outcome.pool_fee), (weights, 0), "{work:?}");
+        }
+    }
+
+    #[test]
+    fn a_block_nobody_worked_for_is_the_pools() {
+        assert_eq!(settled(&[0, 0]).pool_fee, 100);
+        assert_eq!(settled(&[]).pool_fee, 100);
+    }
+}

@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use wit_component::ComponentEncoder;
+use chimera_componentize::{Rustc, TARGET, WASIP1, WASIP2, component_of};
 
-const TARGET: &str = "wasm32-unknown-unknown";
-
-/// For tests, never embedded: one that misbehaves on request, and the example to copy.
-const NOT_EMBEDDED: [&str; 2] = [HOSTILE, "payout-equal"];
+/// For tests, never embedded: those that misbehave on request, and the examples to copy.
+const NOT_EMBEDDED: [&str; 5] =
+    [HOSTILE, HOSTILE_AUTH, "payout-equal", "auth-named", "difficulty-doubling"];
 const HOSTILE: &str = "hostile";
+const HOSTILE_AUTH: &str = "hostile-auth";
 
 fn main() {
     if let Err(problem) = build() {
@@ -29,33 +29,59 @@ fn build() -> Result<(), String> {
     let out_dir = PathBuf::from(variable("OUT_DIR")?);
     let workspace = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let workspace = workspace.ancestors().nth(3).ok_or("this crate is host/crates/plugin")?;
-    for input in ["plugins", "examples", "wit", "tests/hostile", "Cargo.toml", "Cargo.lock"] {
+    for input in [
+        "plugins",
+        "examples",
+        "wit",
+        "tests/hostile",
+        "tests/hostile-auth",
+        "Cargo.toml",
+        "Cargo.lock",
+    ] {
         println!("cargo::rerun-if-changed={}", workspace.join(input).display());
     }
     println!("cargo::rerun-if-changed=build.rs");
 
     let shipped = shipped(&workspace.join("plugins"))?;
     let target_dir = target_dir(&out_dir)?.join("components");
-    let rustc = Rustc::find()?;
-    rustc.install_target()?;
-    compile(workspace, &target_dir, &rustc, &shipped)?;
+    let rustc = Rustc::new(variable("RUSTC")?, workspace);
+    // What ordinary builds for a system become is for the tests.
+    for target in [TARGET, WASIP1, WASIP2] {
+        rustc.install_target(target)?;
+    }
+    // One build per component: together they would share one set of features.
+    for name in shipped.iter().map(String::as_str).chain(NOT_EMBEDDED) {
+        compile(workspace, &target_dir, &rustc, TARGET, name)?;
+    }
+    for target in [WASIP1, WASIP2] {
+        compile(workspace, &target_dir, &rustc, target, HOSTILE)?;
+    }
 
     let mut embedded = String::from("pub(crate) const SHIPPED: &[(&str, &[u8])] = &[\n");
     for name in shipped.iter().map(String::as_str).chain(NOT_EMBEDDED) {
-        let component = componentize(&target_dir, name)?;
+        let component = componentize(&target_dir, TARGET, name)?;
         let file = format!("{name}.wasm");
         let path = out_dir.join(&file);
         // A second copy where people and end-to-end tests find it.
         for copy in [&path, &target_dir.join(&file)] {
             fs::write(copy, &component).map_err(|error| format!("{}: {error}", copy.display()))?;
         }
-        if name == HOSTILE {
-            println!("cargo::rustc-env=CHIMERA_HOSTILE_COMPONENT={}", path.display());
+        if name == HOSTILE || name == HOSTILE_AUTH {
+            let name = name.to_uppercase().replace('-', "_");
+            println!("cargo::rustc-env=CHIMERA_{name}_COMPONENT={}", path.display());
         } else if !NOT_EMBEDDED.contains(&name) {
             embedded.push_str(&format!("    ({name:?}, include_bytes!(\"{name}.wasm\")),\n"));
         }
     }
     embedded.push_str("];\n");
+    let wasip1 = componentize(&target_dir, WASIP1, HOSTILE)?;
+    // For this target the linker makes components.
+    let wasip2 = built(&target_dir, WASIP2, HOSTILE)?;
+    for (target, component) in [("WASIP1", wasip1), ("WASIP2", wasip2)] {
+        let path = out_dir.join(format!("hostile-{}.wasm", target.to_lowercase()));
+        fs::write(&path, component).map_err(|error| format!("{}: {error}", path.display()))?;
+        println!("cargo::rustc-env=CHIMERA_HOSTILE_{target}_COMPONENT={}", path.display());
+    }
     fs::write(out_dir.join("shipped.rs"), embedded).map_err(|error| format!("shipped.rs: {error}"))
 }
 
@@ -87,21 +113,18 @@ fn compile(
     workspace: &Path,
     target_dir: &Path,
     rustc: &Rustc,
-    shipped: &[String],
+    target: &str,
+    name: &str,
 ) -> Result<(), String> {
-    // One build per component: together they would share one set of features.
-    for name in shipped.iter().map(String::as_str).chain(NOT_EMBEDDED) {
-        let mut cargo = Command::new(variable("CARGO")?);
-        forget_outer_build(&mut cargo);
-        cargo
-            .current_dir(workspace)
-            .env("CARGO_ENCODED_RUSTFLAGS", rustc.reproducible_flags(workspace)?)
-            .args(["build", "--profile", "component", "--target", TARGET, "--lib", "-p", name])
-            .arg("--target-dir")
-            .arg(target_dir);
-        run(&mut cargo, &format!("cannot build the component {name}"))?;
-    }
-    Ok(())
+    let mut cargo = Command::new(variable("CARGO")?);
+    forget_outer_build(&mut cargo);
+    cargo
+        .current_dir(workspace)
+        .env("CARGO_ENCODED_RUSTFLAGS", rustc.remapping(workspace, "/chimera")?.join("\x1f"))
+        .args(["build", "--profile", "component", "--target", target, "--lib", "-p", name])
+        .arg("--target-dir")
+        .arg(target_dir);
+    run(&mut cargo, &format!("cannot build the component {name} for {target}"))
 }
 
 /// Flags, wrappers and settings of the outer build must not reach the components.
@@ -117,65 +140,17 @@ fn forget_outer_build(cargo: &mut Command) {
     }
 }
 
-fn componentize(target_dir: &Path, name: &str) -> Result<Vec<u8>, String> {
+/// What cargo made of a crate, for a target.
+fn built(target_dir: &Path, target: &str, name: &str) -> Result<Vec<u8>, String> {
     let file = format!("{}.wasm", name.replace('-', "_"));
-    let path = target_dir.join(TARGET).join("component").join(file);
-    let module = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    ComponentEncoder::default()
-        .validate(true)
-        .module(&module)
-        .and_then(|mut encoder| encoder.encode())
-        .map_err(|error| format!("{name} is no component of wit/: {error:?}"))
+    let path = target_dir.join(target).join("component").join(file);
+    fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// The compiler of the outer build.
-struct Rustc(String);
-
-impl Rustc {
-    fn find() -> Result<Self, String> {
-        variable("RUSTC").map(Self)
-    }
-
-    /// `rustup target add`, for the toolchain in use, if its standard library is missing.
-    fn install_target(&self) -> Result<(), String> {
-        let library = self.ask(&["--print", "target-libdir", "--target", TARGET])?;
-        if Path::new(&library).is_dir() {
-            return Ok(());
-        }
-        let advice = format!(
-            "the components need the Rust target {TARGET}, and it could not be installed; \
-             `rustup target add {TARGET}` does that"
-        );
-        run(Command::new("rustup").args(["target", "add", TARGET]), &advice)
-    }
-
-    /// Path names end up in panic messages: give every machine the same.
-    fn reproducible_flags(&self, workspace: &Path) -> Result<String, String> {
-        let sysroot = self.ask(&["--print", "sysroot"])?;
-        let version = self.ask(&["--version", "--verbose"])?;
-        let commit = version.lines().find_map(|line| line.strip_prefix("commit-hash: "));
-        let cargo_home = match env::var("CARGO_HOME") {
-            Ok(directory) => directory,
-            Err(_) => format!("{}/.cargo", env::var("HOME").unwrap_or_default()),
-        };
-        Ok([
-            format!("--remap-path-prefix={}=/chimera", workspace.display()),
-            format!("--remap-path-prefix={cargo_home}/registry/src=/registry"),
-            format!(
-                "--remap-path-prefix={sysroot}/lib/rustlib/src/rust=/rustc/{}",
-                commit.unwrap_or_default()
-            ),
-        ]
-        .join("\x1f"))
-    }
-
-    fn ask(&self, arguments: &[&str]) -> Result<String, String> {
-        let answer = Command::new(&self.0)
-            .args(arguments)
-            .output()
-            .map_err(|error| format!("{}: {error}", self.0))?;
-        Ok(String::from_utf8_lossy(&answer.stdout).trim().to_owned())
-    }
+fn componentize(target_dir: &Path, target: &str, name: &str) -> Result<Vec<u8>, String> {
+    let module = built(target_dir, target, name)?;
+    component_of(&module, target)
+        .map_err(|error| format!("{name} is no component of wit/: {error}"))
 }
 
 fn run(command: &mut Command, otherwise: &str) -> Result<(), String> {

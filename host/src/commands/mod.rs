@@ -3,8 +3,11 @@
 pub mod config_check;
 pub mod devnode;
 pub mod mine;
+pub mod payout;
+pub mod plugin;
 pub mod rehearse;
 pub mod run;
+pub mod settle;
 pub mod status;
 
 mod exit;

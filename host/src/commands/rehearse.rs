@@ -41,7 +41,7 @@ pub async fn rehearse(args: RehearseArgs, shutdown: CancellationToken) -> anyhow
     let leave = stop.child_token();
     let mut miners = JoinSet::new();
     for number in 0..args.miners {
-        miners.spawn(miner::run(virtual_miner(&args, number, address)?, leave.clone()));
+        miners.spawn(miner::run(virtual_miner(args.seed, number, address)?, leave.clone()));
     }
     story.tell("miners", format_args!("{} connected, each with its own hashrate", args.miners));
 
@@ -81,8 +81,9 @@ fn settings(args: &RehearseArgs, dir: &std::path::Path) -> anyhow::Result<Config
     Ok(Config::parse("", &settings)?)
 }
 
-fn virtual_miner(
-    args: &RehearseArgs,
+/// A miner that truly hashes, at its own pace.
+pub(super) fn virtual_miner(
+    seed: u64,
     number: u32,
     address: std::net::SocketAddr,
 ) -> anyhow::Result<MinerConfig> {
@@ -91,7 +92,7 @@ fn virtual_miner(
     let mut config = MinerConfig::new(pool, format!("{name}.rig{}", number + 1));
     config.engine = Engine::Task;
     config.hashes_per_s_max = Some(HASHES_PER_S * u64::from(number + 1));
-    config.seed = args.seed.wrapping_add(u64::from(number));
+    config.seed = seed.wrapping_add(u64::from(number));
     config.output = Output::Silent;
     Ok(config)
 }

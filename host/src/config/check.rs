@@ -1,17 +1,24 @@
 //! From what is written to what is meant: every problem is found, not only the first.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chimera_chain::{Dialect, MATURITY_BLOCKS, NodeAuth};
+use chimera_ledger::AccountName;
+use chimera_plugin::Grants;
 use chimera_pow::{Algorithm, Difficulty};
 use chimera_work::NonceLayout;
 use toml::Table;
 
-use super::raw::{RawChain, RawConfig, RawNode, RawStratum};
-use super::{Chain, Coin, Config, DevChain, Log, NodeAddress, Nodes, Pool, Slot, Stratum};
+use super::grants::{capabilities, slot_grants};
+use super::raw::{RawChain, RawConfig, RawNode, RawStratum, RawSwap};
+use super::{
+    Chain, Coin, Config, DevChain, Log, NodeAddress, Nodes, Pool, Settlement, Slot, Stratum, Swap,
+};
 
 /// Why the settings were refused.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +63,7 @@ pub enum ConfigError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Which key, e.g. `stratum.listen`.
-    pub key: &'static str,
+    pub key: Cow<'static, str>,
     /// What was found.
     pub found: String,
     /// What would be right.
@@ -72,6 +79,9 @@ impl fmt::Display for Problem {
 fn list(problems: &[Problem]) -> String {
     problems.iter().map(|problem| format!("\n  {problem}")).collect()
 }
+
+/// Nothing that is tried or announced takes longer.
+const MONTH_S: u64 = 31 * 86_400;
 
 const NO_FILE: &str = "the configuration";
 
@@ -99,11 +109,22 @@ impl ConfigError {
 
 /// Collects problems while values are turned into what they mean.
 #[derive(Default)]
-struct Problems(Vec<Problem>);
+pub(super) struct Problems(Vec<Problem>);
 
 impl Problems {
-    fn add(&mut self, key: &'static str, found: impl fmt::Display, right: impl fmt::Display) {
-        self.0.push(Problem { key, found: found.to_string(), right: right.to_string() });
+    pub(super) fn add(
+        &mut self,
+        key: impl Into<Cow<'static, str>>,
+        found: impl fmt::Display,
+        right: impl fmt::Display,
+    ) {
+        let (found, right) = (found.to_string(), right.to_string());
+        self.0.push(Problem { key: key.into(), found, right });
+    }
+
+    /// How many there are so far.
+    pub(super) const fn count(&self) -> usize {
+        self.0.len()
     }
 
     fn address(&mut self, key: &'static str, text: &str) -> SocketAddr {
@@ -120,6 +141,22 @@ impl Problems {
             self.add(key, value, format_args!("must be 1 to {most} seconds"));
         }
         Duration::from_secs(value)
+    }
+
+    /// Coins in decimal, or without a limit.
+    fn reserve(&mut self, text: &str, decimals: u8) -> Option<u64> {
+        if text == "unlimited" {
+            return None;
+        }
+        let units = units_of(text, decimals);
+        if units.is_none() {
+            let right = format_args!(
+                "must be coins with at most {decimals} digits behind the point, e.g. \"250.5\", \
+                 or \"unlimited\""
+            );
+            self.add("payout.reserve", format_args!("{text:?}"), right);
+        }
+        units
     }
 
     fn difficulty(&mut self, key: &'static str, value: f64) -> Difficulty {
@@ -159,6 +196,7 @@ impl RawConfig {
         let grace = problems.seconds("pool.grace_s", pool.grace_s, 3_600);
         let stratum = self.stratum.check(&mut problems);
         let coin = Coin { ticker: self.chain.ticker.clone(), decimals: self.chain.decimals };
+        let decimals = coin.decimals;
         if coin.decimals > 18 {
             problems.add("chain.decimals", coin.decimals, "must be 0 to 18");
         }
@@ -172,6 +210,13 @@ impl RawConfig {
             problems.add("log.level", found, "must be error, warn, info, debug or trace");
         }
         let (payout, auth, difficulty) = (self.payout, self.auth, self.difficulty);
+        let capabilities = capabilities(&mut problems, auth.endpoints, auth.secrets);
+        let grants = slot_grants(&mut problems, "auth.grants", &auth.grants, Some(&capabilities));
+        let auth_slot =
+            slot(&mut problems, "auth.policy", auth.policy, auth.digest, auth.config, grants);
+        let payout_grants = slot_grants(&mut problems, "payout.grants", &payout.grants, None);
+        let difficulty_grants =
+            slot_grants(&mut problems, "difficulty.grants", &difficulty.grants, None);
         let config = Config {
             pool: Pool {
                 name: pool.name,
@@ -184,6 +229,18 @@ impl RawConfig {
             chain,
             coin,
             take_over: payout.take_over,
+            account_fees_ppm: account_fees(&mut problems, payout.account_fee_ppm),
+            settlement: Settlement {
+                timeout: problems.seconds(
+                    "payout.settle_timeout_s",
+                    payout.settle_timeout_s,
+                    3_600,
+                ),
+                program: (!payout.settle_program.is_empty())
+                    .then(|| PathBuf::from(&payout.settle_program)),
+                cross_check: payout.cross_check,
+                reserve: problems.reserve(&payout.reserve, decimals),
+            },
             settle_interval: problems.seconds(
                 "payout.settle_interval_s",
                 payout.settle_interval_s,
@@ -195,8 +252,11 @@ impl RawConfig {
                 payout.scheme,
                 payout.digest,
                 payout.config,
+                payout_grants,
             ),
-            auth: slot(&mut problems, "auth.policy", auth.policy, auth.digest, auth.config),
+            auth: auth_slot,
+            capabilities,
+            unknown_users: auth.unknown_when_down,
             retarget_interval: problems.seconds(
                 "difficulty.retarget_interval_s",
                 difficulty.retarget_interval_s,
@@ -208,7 +268,9 @@ impl RawConfig {
                 difficulty.strategy,
                 difficulty.digest,
                 difficulty.config,
+                difficulty_grants,
             ),
+            swap: self.swap.check(&mut problems),
             plugin_directory: (!self.plugins.directory.is_empty())
                 .then(|| PathBuf::from(&self.plugins.directory)),
             api_listen: problems.address("api.listen", &self.api.listen),
@@ -318,6 +380,34 @@ impl RawChain {
     }
 }
 
+impl RawSwap {
+    fn check(self, problems: &mut Problems) -> Swap {
+        for (key, value) in
+            [("swap.canary_ppm", self.canary_ppm), ("swap.error_budget_ppm", self.error_budget_ppm)]
+        {
+            if value > 1_000_000 {
+                problems.add(key, value, "must be 0 to 1000000 parts per million");
+            }
+        }
+        let mut up_to_a_month = |key, seconds| {
+            if seconds > MONTH_S {
+                problems.add(key, seconds, format_args!("must be at most {MONTH_S} seconds"));
+            }
+            Duration::from_secs(seconds)
+        };
+        Swap {
+            shadow: up_to_a_month("swap.shadow_s", self.shadow_s),
+            canary: up_to_a_month("swap.canary_s", self.canary_s),
+            canary_ppm: self.canary_ppm,
+            probation: up_to_a_month("swap.probation_s", self.probation_s),
+            probation_calls: self.probation_calls,
+            error_budget_ppm: self.error_budget_ppm,
+            notice: up_to_a_month("swap.notice_s", self.notice_s),
+            watch: self.watch,
+        }
+    }
+}
+
 impl RawNode {
     fn check(self, problems: &mut Problems) -> NodeAddress {
         if !self.url.starts_with("http://") {
@@ -338,12 +428,38 @@ impl RawNode {
     }
 }
 
+fn account_fees(
+    problems: &mut Problems,
+    fees: BTreeMap<String, i64>,
+) -> BTreeMap<AccountName, i32> {
+    const KEY: &str = "payout.account_fee_ppm";
+    let most = 1_000_000;
+    let mut checked = BTreeMap::new();
+    for (account, fee) in fees {
+        let found = format!("{account:?} = {fee}");
+        let ppm = i32::try_from(fee).ok().filter(|ppm| (-most..=most).contains(ppm));
+        match (AccountName::new(&account), ppm) {
+            (Err(error), _) => problems.add(KEY, found, error),
+            (_, None) => {
+                let right = "must be -1000000 to 1000000 parts per million: 5000 is half a \
+                             percent more than others pay, -5000 half a percent less";
+                problems.add(KEY, found, right);
+            }
+            (Ok(account), Some(ppm)) => {
+                checked.insert(account, ppm);
+            }
+        }
+    }
+    checked
+}
+
 fn slot(
     problems: &mut Problems,
     key: &'static str,
     component: String,
     digest: Option<String>,
     config: Table,
+    grants: Grants,
 ) -> Slot {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if component.is_empty() || !component.bytes().all(plain) || Path::new(&component).is_absolute()
@@ -356,5 +472,39 @@ fn slot(
         parsed.inspect_err(|error| problems.add(key, format_args!("digest {text:?}"), error)).ok()
     });
     let config = serde_json::to_string(&config).expect("TOML tables have text keys");
-    Slot { component, digest, config }
+    Slot { component, digest, config, grants }
+}
+
+/// Base units of an amount of coins, exactly; no sign, no exponent, no digit too many.
+fn units_of(coins: &str, decimals: u8) -> Option<u64> {
+    let (whole, part) = coins.split_once('.').unwrap_or((coins, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let width = usize::from(decimals);
+    if whole.is_empty() || !digits(whole) || !digits(part) || part.len() > width {
+        return None;
+    }
+    format!("{whole}{part:0<width$}").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::units_of;
+
+    #[test]
+    fn coins_become_base_units_exactly() {
+        for (coins, decimals, units) in [
+            ("250.5", 8, Some(25_050_000_000)),
+            ("0", 8, Some(0)),
+            ("7", 0, Some(7)),
+            ("0.00000001", 8, Some(1)),
+            ("0.000000001", 8, None),
+            ("18446744073709551616", 0, None),
+            ("-1", 8, None),
+            ("1e3", 8, None),
+            (".5", 8, None),
+            ("", 8, None),
+        ] {
+            assert_eq!(units_of(coins, decimals), units, "{coins}");
+        }
+    }
 }

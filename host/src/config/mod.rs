@@ -4,17 +4,21 @@
 //! keys and nonsense are refused with the key's name and what would be right.
 
 mod check;
+mod grants;
 mod raw;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chimera_chain::{Dialect, NodeAuth};
-use chimera_plugin::Digest;
+use chimera_ledger::AccountName;
+use chimera_plugin::{Digest, Grants};
 use chimera_pow::{Algorithm, Difficulty};
 
 pub use check::{ConfigError, Problem};
+pub use grants::{Capabilities, Endpoint, Secret, UnknownUsers};
 
 /// Everything an operator can decide, checked.
 #[derive(Debug, Clone)]
@@ -29,16 +33,27 @@ pub struct Config {
     pub coin: Coin,
     /// `[payout]`
     pub payout: Slot,
+    /// What is added to the scheme's fee for single accounts, parts per million; negative is a
+    /// bonus.
+    pub account_fees_ppm: BTreeMap<AccountName, i32>,
     /// How often work is settled by accruing schemes.
     pub settle_interval: Duration,
     /// Whether the scheme in force settles blocks that an earlier one cannot.
     pub take_over: bool,
+    /// How a settlement is run, and how far the reserve may fall.
+    pub settlement: Settlement,
     /// `[auth]`
     pub auth: Slot,
+    /// What there is to be granted to it.
+    pub capabilities: Capabilities,
+    /// What becomes of users nobody can check.
+    pub unknown_users: UnknownUsers,
     /// `[difficulty]`
     pub difficulty: Slot,
     /// How often each session's difficulty is reconsidered.
     pub retarget_interval: Duration,
+    /// `[swap]`
+    pub swap: Swap,
     /// `[plugins] directory`: `.wasm` files that override the shipped components.
     pub plugin_directory: Option<PathBuf>,
     /// `[api] listen`
@@ -163,6 +178,43 @@ pub struct Slot {
     pub digest: Option<Digest>,
     /// The component's own configuration, as JSON; it validates it itself.
     pub config: String,
+    /// What the operator lets it use beyond its arguments.
+    pub grants: Grants,
+}
+
+/// How a settlement is run, and how far the reserve may fall.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    /// How long one may take; then its process is killed and it is held.
+    pub timeout: Duration,
+    /// The program its process runs (with the argument `settle`); this one if not given.
+    pub program: Option<PathBuf>,
+    /// Whether a second engine must come to the same answer before money moves.
+    pub cross_check: bool,
+    /// How far below zero schemes that credit work may bring the reserve, in base units;
+    /// as far as they like if not given.
+    pub reserve: Option<u64>,
+}
+
+/// How a component or configuration takes over a slot while the pool runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Swap {
+    /// How long an auth or difficulty component is asked beside the one in force.
+    pub shadow: Duration,
+    /// How long it then decides for a part of all identities.
+    pub canary: Duration,
+    /// For which part, in parts per million.
+    pub canary_ppm: u32,
+    /// How long a new generation is watched.
+    pub probation: Duration,
+    /// It has proven itself earlier after so many calls.
+    pub probation_calls: u64,
+    /// Failed calls beyond it end the probation, in parts per million.
+    pub error_budget_ppm: u32,
+    /// A new payout generation takes effect not earlier than this after its announcement.
+    pub notice: Duration,
+    /// Whether a changed file of a component in force is a request to swap.
+    pub watch: bool,
 }
 
 /// What is logged and how.
@@ -210,8 +262,9 @@ impl Config {
 
 /// Prefix of environment variables that are keys.
 const PREFIX: &str = "CHIMERA_";
-/// Variables with the prefix that are no keys: the path of the file itself.
-const NOT_KEYS: [&str; 1] = ["CHIMERA_CONFIG"];
+/// Variables with the prefix that are no keys: the path of the file itself, and what commands
+/// show to a running pool.
+const NOT_KEYS: [&str; 2] = ["CHIMERA_CONFIG", "CHIMERA_ADMIN_TOKEN"];
 
 fn environment() -> Vec<(String, String)> {
     // Of other programs' variables nothing is known, not even that they are text.

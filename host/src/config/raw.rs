@@ -1,9 +1,11 @@
 //! The file as it is written: every key, its default, nothing checked but its type.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::{ConfigError, Durability, PREFIX};
+use super::{ConfigError, Durability, PREFIX, UnknownUsers};
 
 macro_rules! section {
     ($(#[$doc:meta])* $name:ident { $($key:ident: $type:ty = $default:expr),* $(,)? }) => {
@@ -28,6 +30,7 @@ section!(RawConfig {
     auth: RawAuth = RawAuth::default(),
     difficulty: RawDifficulty = RawDifficulty::default(),
     plugins: RawPlugins = RawPlugins::default(),
+    swap: RawSwap = RawSwap::default(),
     api: RawApi = RawApi::default(),
     log: RawLog = RawLog::default(),
 });
@@ -77,7 +80,13 @@ section!(RawPayout {
     scheme: String = "payout-pplns".into(),
     digest: Option<String> = None,
     config: Table = Table::new(),
+    account_fee_ppm: BTreeMap<String, i64> = BTreeMap::new(),
+    grants: Vec<String> = Vec::new(),
     settle_interval_s: u64 = 60,
+    settle_timeout_s: u64 = 60,
+    settle_program: String = String::new(),
+    cross_check: bool = true,
+    reserve: String = "unlimited".into(),
     take_over: bool = false,
 });
 
@@ -85,16 +94,49 @@ section!(RawAuth {
     policy: String = "auth-open".into(),
     digest: Option<String> = None,
     config: Table = Table::new(),
+    grants: Vec<String> = Vec::new(),
+    unknown_when_down: UnknownUsers = UnknownUsers::Refuse,
+    endpoints: BTreeMap<String, RawEndpoint> = BTreeMap::new(),
+    secrets: BTreeMap<String, RawSecret> = BTreeMap::new(),
 });
 
 section!(RawDifficulty {
     strategy: String = "difficulty-vardiff".into(),
     digest: Option<String> = None,
     config: Table = Table::new(),
+    grants: Vec<String> = Vec::new(),
     retarget_interval_s: u64 = 5,
 });
 
+section!(RawEndpoint {
+    url: String = String::new(),
+    timeout_ms: u64 = 1_000,
+    allow_private: bool = false,
+    read_only: bool = false,
+    headers: BTreeMap<String, String> = BTreeMap::new(),
+    secret_header: Option<RawSecretHeader> = None,
+});
+
+section!(RawSecretHeader {
+    name: String = String::new(),
+    file: Option<String> = None,
+    env: Option<String> = None,
+});
+
+section!(RawSecret { file: Option<String> = None, env: Option<String> = None });
+
 section!(RawPlugins { directory: String = String::new() });
+
+section!(RawSwap {
+    shadow_s: u64 = 0,
+    canary_s: u64 = 0,
+    canary_ppm: u32 = 50_000,
+    probation_s: u64 = 900,
+    probation_calls: u64 = 100_000,
+    error_budget_ppm: u32 = 50_000,
+    notice_s: u64 = 0,
+    watch: bool = false,
+});
 
 section!(RawApi { listen: String = "127.0.0.1:8080".into() });
 

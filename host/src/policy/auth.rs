@@ -1,110 +1,350 @@
-//! Auth: who may mine, and for which account. If the component fails nobody new is let in;
-//! whoever is connected goes on.
+//! Auth: who may mine, and for which account.
+//!
+//! Every answer is reused for its time to live. If the component fails, known identities keep
+//! their last answer for four times as long, and unknown ones are refused or, if the operator
+//! says so, put under an account in quarantine. Whoever is connected goes on.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use chimera_plugin::{Attempt, AuthPolicy, Decision, Grant, Protocol};
+use chimera_plugin::{
+    Attempt, AuthPolicy, CallBundle, Decision, Digest, Grant, PluginError, Protocol,
+};
 use chimera_store::Store;
 use chimera_stratum::{AuthAnswer, Login};
 use tokio::sync::Semaphore;
 
-use super::{Calls, DifficultyDesk};
+use super::account_sessions::{AccountSessions, Place};
+use super::answers::{Answers, Identity};
+use super::auth_figures::AuthFigures;
+use super::auth_shadow::AuthShadow;
+use super::bans::Bans;
+use super::breaker::{Breaker, Patience};
+use super::flights::{Flight, Flights};
+use super::guard::Guard;
+use super::{DifficultyDesk, Filled, Mode, Slot};
 use crate::clock::now_ms;
+use crate::config::UnknownUsers;
 use crate::health::Probe;
+use crate::traps::{Traps, redacted};
 
-/// Decisions under way at once; an accept storm waits its turn.
-const CALLS_MAX: usize = 8;
-const ADVICE: &str = "Nobody new can log in; connected miners go on. Correct or replace the auth \
-                      component and restart.";
+/// Decisions under way at once; an accept storm waits its turn. Most of their time is spent
+/// waiting for an endpoint, where there is one.
+const CALLS_MAX: usize = 32;
+/// What accounts in quarantine begin with.
+pub(crate) const QUARANTINE: &str = "quarantine:";
+const ADVICE: &str = "Known users keep their last answer; new ones are treated as \
+                      auth.unknown_when_down says. The component is tried again by itself; \
+                      correct or replace it.";
 
 /// Who is asked about users.
 pub(crate) struct AuthDesk {
-    policy: Arc<AuthPolicy>,
+    /// The component in force, and one on trial.
+    pub slot: Slot<AuthPolicy>,
+    /// What came of logins.
+    pub figures: AuthFigures,
     store: Arc<Store>,
     probe: Probe,
+    unknown: UnknownUsers,
+    traps: Arc<Traps>,
     turn: Semaphore,
-    /// How it went so far.
-    pub calls: Calls,
+    shadow: AuthShadow,
+    guard: Guard<AuthPolicy>,
+    answers: Mutex<Answers>,
+    bans: Mutex<Bans>,
+    flights: Flights<Identity>,
+    sessions: AccountSessions,
+    /// Makes the digests of passwords worthless outside this process.
+    salt: [u8; 32],
+}
+
+/// What came of a login.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    /// For the session.
+    pub answer: AuthAnswer,
+    /// The session's place under the account; to be kept as long as the session lives.
+    pub place: Option<Place>,
+}
+
+impl Admission {
+    fn denied(message: impl Into<String>) -> Self {
+        Self { answer: AuthAnswer::Deny { message: message.into() }, place: None }
+    }
 }
 
 impl AuthDesk {
     /// A desk over a loaded component.
-    pub(crate) fn new(policy: AuthPolicy, store: Arc<Store>, probe: Probe) -> Self {
+    pub(crate) fn new(
+        policy: Filled<AuthPolicy>,
+        store: Arc<Store>,
+        unknown: UnknownUsers,
+        traps: Arc<Traps>,
+        probe: Probe,
+    ) -> Self {
         probe.healthy(now_ms());
+        let mut salt = [0; 32];
+        getrandom::fill(&mut salt).expect("the operating system has a random source");
         Self {
-            policy: Arc::new(policy),
+            slot: Slot::new(policy),
+            figures: AuthFigures::default(),
             store,
             probe,
+            unknown,
+            traps,
             turn: Semaphore::new(CALLS_MAX),
-            calls: Calls::default(),
+            shadow: AuthShadow::default(),
+            guard: Guard::new(Patience::AUTH),
+            answers: Mutex::default(),
+            bans: Mutex::default(),
+            flights: Flights::default(),
+            sessions: AccountSessions::default(),
+            salt,
         }
     }
 
-    /// The component.
-    pub(crate) fn policy(&self) -> &AuthPolicy {
-        &self.policy
+    /// Whether the component in force is called.
+    pub(crate) fn breaker(&self) -> Breaker {
+        self.guard.breaker(&self.slot)
     }
 
-    /// Decides about a login; an admitted user gets a worker and a difficulty.
+    /// Decides about a login of a session; an admitted user gets a worker and a difficulty.
     pub(crate) async fn decide(
         &self,
         login: &Login,
         peer: SocketAddr,
+        session: u64,
         difficulty: &DifficultyDesk,
-    ) -> AuthAnswer {
-        let deny = |message: &str| AuthAnswer::Deny { message: message.to_owned() };
-        let attempt = Attempt {
-            remote_ip: peer.ip(),
-            listener: "stratum".to_owned(),
-            protocol: Protocol::StratumV1,
-            tls: false,
-            user: login.user.clone(),
-            // Components see passwords only by a grant, which no slot has yet.
-            password: None,
-            user_agent: login.user_agent.clone(),
-            at_ms: now_ms(),
-        };
-        match self.ask(attempt).await {
-            Some(Decision::Allow(grant)) => self.admit(login, grant, difficulty).await,
-            Some(Decision::Deny(denial)) => deny(&denial.public_message),
-            Some(Decision::NoOpinion) => deny("this user is not known here"),
-            None => deny("users cannot be checked at the moment, try again later"),
+    ) -> Admission {
+        if let Some(left) = lock(&self.bans).left_s(peer.ip(), now_ms()) {
+            self.figures.banned.add();
+            return Admission::denied(format!("this address is refused for another {left} s"));
+        }
+        match self.answer(login, peer.ip()).await {
+            Some(Decision::Allow(grant)) => self.admit(login, grant, session, difficulty).await,
+            Some(Decision::Deny(denial)) => Admission::denied(denial.public_message),
+            Some(Decision::NoOpinion) => Admission::denied("this user is not known here"),
+            None if self.unknown == UnknownUsers::Quarantine => {
+                self.figures.quarantined.add();
+                self.admit(login, quarantined(&login.user), session, difficulty).await
+            }
+            None => {
+                self.figures.unknown_refused.add();
+                Admission::denied("users cannot be checked at the moment, try again later")
+            }
         }
     }
 
-    async fn admit(&self, login: &Login, grant: Grant, difficulty: &DifficultyDesk) -> AuthAnswer {
+    async fn admit(
+        &self,
+        login: &Login,
+        grant: Grant,
+        session: u64,
+        difficulty: &DifficultyDesk,
+    ) -> Admission {
+        let Some(place) = self.sessions.take(&grant.account, session, grant.max_sessions) else {
+            self.figures.crowded.add();
+            let most = grant.max_sessions.unwrap_or_default();
+            let why = format!("this account has all the sessions it may have ({most})");
+            return Admission::denied(why);
+        };
         let worker = grant.worker.as_deref().unwrap_or_default();
         match self.store.worker(&grant.account, worker, now_ms()).await {
             Ok(worker) => {
                 let difficulty = match grant.start_difficulty {
                     Some(granted) => Some(granted),
-                    None => difficulty.start(login).await,
+                    None => difficulty.start(session, worker, login).await,
                 };
-                AuthAnswer::Allow { worker, difficulty }
+                Admission { answer: AuthAnswer::Allow { worker, difficulty }, place: Some(place) }
             }
             Err(error) => {
                 tracing::warn!(user = login.user, %error, "an admitted user has no account");
-                AuthAnswer::Deny { message: "this account cannot be used".to_owned() }
+                Admission::denied("this account cannot be used")
             }
         }
     }
 
-    async fn ask(&self, attempt: Attempt) -> Option<Decision> {
-        let _turn = self.turn.acquire().await.expect("the semaphore is never closed");
-        let policy = Arc::clone(&self.policy);
-        self.calls.made();
-        let outcome = tokio::task::spawn_blocking(move || policy.authorize(&attempt)).await;
-        let cause = match outcome {
-            Ok(Ok(decision)) => {
-                self.probe.healthy(now_ms());
-                return Some(decision);
-            }
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
+    /// The answer about a user: kept, given now, or the last one there was; `None` if there is
+    /// none of these.
+    async fn answer(&self, login: &Login, address: IpAddr) -> Option<Decision> {
+        let trial = self.slot.trial();
+        let active = self.slot.active();
+        let canary = trial.as_ref().filter(|trial| trial.decides_for(&login.user));
+        let first = canary.map_or(&active, |trial| &trial.filled);
+        // An answer that may depend on a password is kept for that password only.
+        let sees_password = active.grants.credential || first.grants.credential;
+        let identity = self.identity(login, address, sees_password);
+        let fresh = || {
+            let kept = lock(&self.answers).fresh(&identity, &Arc::downgrade(first), now_ms());
+            kept.inspect(|_| self.figures.reused.add())
         };
-        self.calls.failed(&cause);
-        self.probe.error(cause, ADVICE, now_ms());
-        None
+        if let Some(kept) = fresh() {
+            return Some(kept);
+        }
+        let _lead = match self.flights.join(&identity) {
+            Flight::Lead(lead) => Some(lead),
+            Flight::Follow(mut over) => {
+                let _ = over.changed().await;
+                None
+            }
+        };
+        if let Some(kept) = fresh() {
+            return Some(kept);
+        }
+        let _turn = self.turn.acquire().await.expect("the semaphore is never closed");
+        let attempt = attempt(login, address);
+        if let Some(trial) = canary {
+            let (outcome, took) = self.call(&trial.filled, &attempt).await;
+            match outcome {
+                Ok(decision) => {
+                    trial.decided(1, took);
+                    return Some(self.keep(identity, &trial.filled, decision));
+                }
+                Err(cause) => trial.failed(1, took, &cause),
+            }
+        }
+        if self.guard.may_call(&active, now_ms()) {
+            let (outcome, took) = self.call(&active, &attempt).await;
+            match outcome {
+                Ok(decision) => {
+                    self.guard.succeeded(&active);
+                    self.probe.healthy(now_ms());
+                    if let Some(trial) = &trial
+                        && trial.mode == Mode::Shadow
+                    {
+                        self.shadow.compare(trial, attempt, decision.clone(), took);
+                    }
+                    return Some(self.keep(identity, &active, decision));
+                }
+                Err(cause) => self.tell(&active, &cause),
+            }
+        }
+        let last = lock(&self.answers).stale(&identity, now_ms());
+        last.inspect(|_| self.figures.stale.add())
+    }
+
+    fn identity(&self, login: &Login, address: IpAddr, sees_password: bool) -> Identity {
+        let salted = || [&self.salt, login.password.as_bytes()].concat();
+        Identity {
+            user: login.user.clone(),
+            address: address.to_canonical(),
+            user_agent: login.user_agent.clone(),
+            password: sees_password.then(|| Digest::of(&salted())),
+        }
+    }
+
+    /// Keeps an answer, and the ban it may carry.
+    fn keep(
+        &self,
+        identity: Identity,
+        by: &Arc<Filled<AuthPolicy>>,
+        decision: Decision,
+    ) -> Decision {
+        let now = now_ms();
+        if let Decision::Deny(denial) = &decision {
+            lock(&self.bans).ban(identity.address, denial.ban_s, now);
+        }
+        lock(&self.answers).keep(identity, &decision, Arc::downgrade(by), now);
+        decision
+    }
+
+    fn tell(&self, active: &Arc<Filled<AuthPolicy>>, cause: &str) {
+        let now = now_ms();
+        match self.guard.failed(active, now) {
+            Some(breaker) if breaker.needs_somebody() => self.probe.error(cause, ADVICE, now),
+            Some(_) => self.probe.unhealthy(cause, ADVICE, now),
+            // Another one is in force meanwhile.
+            None => {}
+        }
+    }
+
+    /// Calls a policy away from the executor, and says how long it took. A failed call is
+    /// kept for its author.
+    async fn call(
+        &self,
+        filled: &Arc<Filled<AuthPolicy>>,
+        attempt: &Attempt,
+    ) -> (Result<Decision, String>, Duration) {
+        let (asked, traps) = (Arc::clone(filled), Arc::clone(&self.traps));
+        let attempt = Attempt {
+            password: attempt.password.clone().filter(|_| filled.grants.credential),
+            ..attempt.clone()
+        };
+        let password = attempt.password.clone();
+        filled.calls.made();
+        let began = Instant::now();
+        let outcome = tokio::task::spawn_blocking(move || {
+            let answer = asked.component.authorize(&attempt);
+            if answer.is_err() {
+                let bundle = || CallBundle::authorize(&asked.component, &attempt, &answer);
+                traps.keep("auth", now_ms(), attempt.password.as_deref(), bundle);
+            }
+            answer
+        });
+        let outcome = match outcome.await {
+            // What a component says in a crash is shown to everybody.
+            Ok(outcome) => outcome
+                .map_err(|error: PluginError| redacted(error.to_string(), password.as_deref())),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(cause) = &outcome {
+            filled.calls.failed(cause);
+        }
+        (outcome, began.elapsed())
+    }
+}
+
+fn attempt(login: &Login, address: IpAddr) -> Attempt {
+    Attempt {
+        remote_ip: address,
+        listener: "stratum".to_owned(),
+        protocol: Protocol::StratumV1,
+        tls: false,
+        user: login.user.clone(),
+        // Taken away again from components that are not granted to see it.
+        password: Some(login.password.clone()),
+        user_agent: login.user_agent.clone(),
+        at_ms: now_ms(),
+    }
+}
+
+/// Work of users nobody could check is kept apart: `quarantine:` and the account they named.
+fn quarantined(user: &str) -> Grant {
+    let (account, worker) = match user.split_once('.') {
+        Some((account, worker)) => (account, Some(worker.to_owned())),
+        None => (user, None),
+    };
+    Grant {
+        account: format!("{QUARANTINE}{account}"),
+        worker,
+        ttl_s: 0,
+        start_difficulty: None,
+        max_sessions: None,
+        tags: Vec::new(),
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chimera_ledger::AccountName;
+
+    #[test]
+    fn accounts_in_quarantine_are_accounts_of_their_own() {
+        for (user, account, worker) in [
+            ("alice", "quarantine:alice", None),
+            ("alice.rig1", "quarantine:alice", Some("rig1")),
+            ("alice.rig.1", "quarantine:alice", Some("rig.1")),
+            (".rig1", "quarantine:", Some("rig1")),
+        ] {
+            let grant = quarantined(user);
+            assert_eq!((grant.account.as_str(), grant.worker.as_deref()), (account, worker));
+            assert!(AccountName::new(grant.account).is_ok());
+        }
     }
 }

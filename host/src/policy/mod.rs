@@ -1,9 +1,28 @@
 //! The host's side of the policies miners meet: who may mine, and how hard.
 
+mod account_sessions;
+mod answers;
 mod auth;
+mod auth_figures;
+mod auth_shadow;
+mod bans;
+pub(crate) mod breaker;
 mod calls;
 mod difficulty;
+mod difficulty_shadow;
+mod flights;
+mod guard;
+mod native_vardiff;
+mod recent;
+mod slot;
+mod trial;
 
-pub(crate) use auth::AuthDesk;
+#[cfg(test)]
+mod desk_tests;
+
+pub(crate) use account_sessions::Place;
+pub(crate) use auth::{Admission, AuthDesk};
 pub(crate) use calls::Calls;
-pub(crate) use difficulty::{DifficultyDesk, Retarget};
+pub(crate) use difficulty::{DifficultyDesk, Memory, Retarget};
+pub(crate) use slot::{Filled, Slot};
+pub(crate) use trial::{Mode, Report, Trial};

@@ -1,12 +1,17 @@
-//! Only the accounts of a list may mine, with a password where the list has one.
+//! Only the accounts of a list may mine, with a password where the list has one. Checking passwords
+//! takes the grant `credential`.
+
+mod hash;
 
 use std::collections::BTreeMap;
 
 use chimera_plugin_sdk::{
     Attempt, AuthPolicy, Component, Decision, Diagnostic, PluginError, UserName,
-    default_worker_problem, deny, export_auth_policy, problem,
+    default_worker_problem, deny, export_auth_policy, fewer_sessions, password, problem,
 };
 use serde::{Deserialize, Serialize};
+
+use hash::Expected;
 
 /// Who may mine.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -14,10 +19,12 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// The accounts.
     pub accounts: Vec<String>,
-    /// Passwords of some of them.
+    /// Passwords of some of them, plain or hashed.
     pub passwords: BTreeMap<String, String>,
     /// The worker of a user name without one.
     pub default_worker: String,
+    /// Sessions an account may have at once; 0 is no limit.
+    pub max_sessions: u32,
 }
 
 impl Default for Config {
@@ -26,6 +33,7 @@ impl Default for Config {
             accounts: Vec::new(),
             passwords: BTreeMap::new(),
             default_worker: "default".to_owned(),
+            max_sessions: 0,
         }
     }
 }
@@ -55,7 +63,14 @@ impl Component for Allowlist {
                 ));
             }
         }
-        for account in config.passwords.keys() {
+        for (account, password) in &config.passwords {
+            if let Err(reason) = Expected::parse(password) {
+                problems.push(problem(
+                    "/passwords",
+                    format!("the password hash of {account:?} is none: {reason}"),
+                    "$pbkdf2-sha256$i=10000$SALT$HASH, salt and hash (32 bytes) in base64",
+                ));
+            }
             if !config.accounts.contains(account) {
                 problems.push(problem(
                     "/passwords",
@@ -79,22 +94,19 @@ impl AuthPolicy for Allowlist {
             return Ok(deny("this account may not mine here", TTL_S));
         }
         if let Some(expected) = config.passwords.get(&name.account) {
-            match attempt.password {
-                Some(given) if equal(&given, expected) => {}
-                Some(_) => return Ok(deny("wrong password", TTL_S)),
-                // Letting the account in unchecked would make the list's password a lie.
-                None => return Ok(deny("this pool does not read passwords", TTL_S)),
+            // Letting the account in unchecked would make the list's password a lie.
+            let given = password(&attempt)?;
+            let expected = Expected::parse(expected).map_err(PluginError::Internal)?;
+            if !expected.is(given) {
+                return Ok(deny("wrong password", TTL_S));
             }
         }
-        Ok(name.allow(&config.default_worker, TTL_S))
+        let mut decision = name.allow(&config.default_worker, TTL_S);
+        if let Decision::Allow(grant) = &mut decision {
+            grant.max_sessions = fewer_sessions(None, config.max_sessions);
+        }
+        Ok(decision)
     }
-}
-
-/// In a time that tells nothing about where two passwords of one length differ.
-fn equal(given: &str, expected: &str) -> bool {
-    given.len() == expected.len()
-        && given.bytes().zip(expected.bytes()).fold(0, |seen, (one, other)| seen | (one ^ other))
-            == 0
 }
 
 export_auth_policy!(Allowlist);
@@ -102,6 +114,7 @@ export_auth_policy!(Allowlist);
 #[cfg(test)]
 mod tests {
     use chimera_plugin_sdk::check_config;
+    use chimera_plugin_sdk::testing::attempt;
 
     use super::*;
 
@@ -113,6 +126,8 @@ mod tests {
             (r#"{"accounts": ["a", ""]}"#, "/accounts/1"),
             (r#"{"accounts": ["a"], "passwords": {"b": "x"}}"#, "/passwords"),
             (r#"{"accounts": ["a"], "passwords": {"a": 1}}"#, "/passwords/a"),
+            (r#"{"accounts": ["a"], "passwords": {"a": "$pbkdf2-sha256$x"}}"#, "/passwords"),
+            (r#"{"max_sessions": "x"}"#, "/max_sessions"),
             (r#"{"default_worker": " "}"#, "/default_worker"),
         ] {
             assert_eq!(check_config::<Allowlist>(text).err().unwrap()[0].at, at, "{text}");
@@ -120,11 +135,13 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_compared_whole() {
-        for (given, expected, same) in
-            [("a", "a", true), ("a", "b", false), ("a", "ab", false), ("", "", true)]
-        {
-            assert_eq!(equal(given, expected), same, "{given} {expected}");
-        }
+    fn a_password_that_is_not_shown_is_the_operator_s_mistake_and_says_so() {
+        let text = r#"{"accounts": ["alice", "bob"], "passwords": {"bob": "secret"}}"#;
+        let config = check_config::<Allowlist>(text).ok().unwrap().config;
+        let error = Allowlist::authorize(&config, attempt("bob", None)).unwrap_err();
+        let PluginError::Unsupported(text) = error else { panic!("{error:?}") };
+        assert!(text.contains("the operator must grant `credential`"), "{text}");
+        let alice = Allowlist::authorize(&config, attempt("alice", None)).unwrap();
+        assert!(matches!(alice, Decision::Allow(_)));
     }
 }

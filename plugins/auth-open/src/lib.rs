@@ -1,8 +1,11 @@
-//! Everybody may mine: an account exists as soon as somebody works for it.
+//! Everybody may mine: an account exists as soon as somebody works for it. Where the operator
+//! names forms of payout addresses, the account is one, and its checksum is checked.
+//!
+//! It asks nothing of the host (see auth-limits for limits).
 
 use chimera_plugin_sdk::{
-    Attempt, AuthPolicy, Component, Decision, Diagnostic, NAME_BYTES_MAX, PluginError, UserName,
-    default_worker_problem, deny, export_auth_policy, problem,
+    AddressForms, Attempt, AuthPolicy, Component, Decision, Diagnostic, NAME_BYTES_MAX,
+    PluginError, UserName, default_worker_problem, deny, export_auth_policy, problem,
 };
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +17,8 @@ pub struct Config {
     pub account_bytes_min: usize,
     /// Longest account name, in bytes.
     pub account_bytes_max: usize,
+    /// The payout addresses accepted; none: any name will do.
+    pub address: AddressForms,
     /// The worker of a user name without one.
     pub default_worker: String,
 }
@@ -23,6 +28,7 @@ impl Default for Config {
         Self {
             account_bytes_min: 1,
             account_bytes_max: NAME_BYTES_MAX,
+            address: AddressForms::default(),
             default_worker: "default".to_owned(),
         }
     }
@@ -58,6 +64,7 @@ impl Component for Open {
                 "at most account_bytes_max",
             ));
         }
+        problems.extend(config.address.problems());
         problems.extend(default_worker_problem(&config.default_worker));
         problems
     }
@@ -65,10 +72,14 @@ impl Component for Open {
 
 impl AuthPolicy for Open {
     fn authorize(config: &Config, attempt: Attempt) -> Result<Decision, PluginError> {
-        let name = match UserName::parse(&attempt.user) {
+        let mut name = match UserName::parse(&attempt.user) {
             Ok(name) => name,
             Err(reason) => return Ok(deny(reason, TTL_S)),
         };
+        match config.address.account(&name.account) {
+            Ok(account) => name.account = account,
+            Err(reason) => return Ok(deny(reason, TTL_S)),
+        }
         let (min, max) = (config.account_bytes_min, config.account_bytes_max);
         if !(min..=max).contains(&name.account.len()) {
             return Ok(deny(format!("account name must have {min} to {max} bytes"), TTL_S));
@@ -91,6 +102,9 @@ mod tests {
             (r#"{"account_bytes_min": 0}"#, "/account_bytes_min"),
             (r#"{"account_bytes_max": 129}"#, "/account_bytes_max"),
             (r#"{"account_bytes_min": 9, "account_bytes_max": 8}"#, "/account_bytes_min"),
+            (r#"{"address": {"base58": [256]}}"#, "/address/base58/0"),
+            (r#"{"address": {"bech32": ["bc", "TB"]}}"#, "/address/bech32/1"),
+            (r#"{"address": {"hex": []}}"#, "/address/hex"),
             (r#"{"default_worker": ""}"#, "/default_worker"),
             (r#"{"default_worker": "a b"}"#, "/default_worker"),
             (r#"{"default_worker": "%41"}"#, "/default_worker"),

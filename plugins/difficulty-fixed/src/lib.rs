@@ -1,14 +1,11 @@
-//! One difficulty for every session; a miner may ask for its own if the operator lets it.
-
-mod decimal;
+//! One difficulty for every session; a miner may ask for its own, by `d=` in the password or
+//! by suggestion, if the operator lets it.
 
 use chimera_plugin_sdk::{
-    Batch, Component, Difficulties, DifficultyStrategy, Hello, PluginError, Verdicts,
+    Batch, Component, Decimal, Difficulties, DifficultyStrategy, Hello, PluginError, Verdicts,
     export_difficulty_strategy,
 };
 use serde::{Deserialize, Serialize};
-
-use decimal::Decimal;
 
 /// The difficulty.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -37,8 +34,8 @@ impl Component for Fixed {
     const CONFIG_SCHEMA: &'static str = include_str!("../schema.json");
 }
 
-/// State: the difficulty the session asked for and has, 0 if none.
-const STATE_WORDS: u32 = 1;
+/// Nothing is to be remembered: what a session has is what it shall have.
+const STATE_WORDS: u32 = 0;
 
 impl DifficultyStrategy for Fixed {
     fn state_words(_: &Config) -> u32 {
@@ -48,7 +45,7 @@ impl DifficultyStrategy for Fixed {
     fn initial(config: &Config, hello: Vec<Hello>) -> Result<Difficulties, PluginError> {
         let first = |hello: Hello| {
             let wish = hello.hint.filter(|wish| config.hint && *wish > 0);
-            clamp(wish.unwrap_or(config.difficulty.units()), hello.minimum, hello.maximum)
+            hello.bounds().clamp(wish.unwrap_or(config.difficulty.units()))
         };
         Ok(hello.into_iter().map(first).collect())
     }
@@ -56,17 +53,12 @@ impl DifficultyStrategy for Fixed {
     fn retarget(config: &Config, batch: Batch) -> Result<Verdicts, PluginError> {
         let rows = batch.rows(STATE_WORDS)?;
         let next = (0..rows).map(|row| {
-            let fixed = clamp(config.difficulty.units(), batch.minimum[row], batch.maximum[row]);
+            let fixed = batch.bounds(row).clamp(config.difficulty.units());
             // Where hints count, what a session has is what it asked for.
             if config.hint || batch.current[row] == fixed { 0 } else { fixed }
         });
         Ok(Verdicts { next: next.collect(), state: batch.state })
     }
-}
-
-/// The host's bounds; it clamps again.
-fn clamp(difficulty: u64, minimum: u64, maximum: u64) -> u64 {
-    difficulty.min(maximum).max(minimum)
 }
 
 export_difficulty_strategy!(Fixed);
@@ -91,7 +83,13 @@ mod tests {
             (r#"{"difficulty": "0.5"}"#, None, ONE),
         ] {
             let config = check_config::<Fixed>(text).ok().unwrap().config;
-            let hello = Hello { user_agent: String::new(), hint, minimum: ONE, maximum: 8 * ONE };
+            let hello = Hello {
+                user_agent: String::new(),
+                hint,
+                previous: None,
+                minimum: ONE,
+                maximum: 8 * ONE,
+            };
             assert_eq!(Fixed::initial(&config, vec![hello]).unwrap(), [first], "{text}");
         }
     }

@@ -1,34 +1,48 @@
 //! Variable difficulty: every session finds shares at the same rate, whatever its hashrate.
 //!
 //! What is measured is accepted difficulty per time, not time between shares: shares of an
-//! older difficulty count with their own. The measurement lasts until it says something:
-//! a change needs the rate to be off by more than the tolerance *and* by more than luck.
-
-mod session;
+//! older difficulty count with their own. A difficulty changes when the rate is off by more
+//! than the tolerance *and* by more than luck.
 
 use chimera_plugin_sdk::{
-    Batch, Component, Diagnostic, Difficulties, DifficultyStrategy, Hello, PluginError, Verdicts,
-    export_difficulty_strategy, problem,
+    Aim, Batch, Component, Decimal, Diagnostic, Difficulties, DifficultyStrategy, Hello,
+    METER_WORDS, Meter, Pace, PluginError, Verdicts, agent_contains, aim_problems,
+    export_difficulty_strategy,
 };
 use serde::{Deserialize, Serialize};
 
-use session::{Bounds, Session};
-
-/// Rate and patience.
+/// Rate, patience, and where to begin.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// How long a session is watched before a change, in seconds.
     pub retarget_interval_s: u64,
+    /// First difficulties by user agent, the first that is contained counts.
+    pub start: Vec<Start>,
     /// The rate every session is brought to.
     pub target_shares_per_minute: u64,
     /// How far off the rate may be, in percent.
     pub tolerance_percent: u64,
 }
 
+/// Where sessions of one kind of miner begin.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Start {
+    /// What the user agent contains, in whatever case.
+    pub agent: String,
+    /// The first difficulty.
+    pub difficulty: Decimal,
+}
+
 impl Default for Config {
     fn default() -> Self {
-        Self { retarget_interval_s: 30, target_shares_per_minute: 20, tolerance_percent: 25 }
+        Self {
+            retarget_interval_s: 30,
+            start: Vec::new(),
+            target_shares_per_minute: 20,
+            tolerance_percent: 15,
+        }
     }
 }
 
@@ -43,46 +57,43 @@ impl Component for Vardiff {
     const CONFIG_SCHEMA: &'static str = include_str!("../schema.json");
 
     fn check(config: &Config) -> Vec<Diagnostic> {
-        let mut problems = Vec::new();
-        for (at, value, low, high) in [
-            ("/retarget_interval_s", config.retarget_interval_s, 1, 3600),
-            ("/target_shares_per_minute", config.target_shares_per_minute, 1, 6000),
-            ("/tolerance_percent", config.tolerance_percent, 5, 100),
-        ] {
-            if !(low..=high).contains(&value) {
-                problems.push(problem(at, format!("{value}"), &format!("{low} to {high}")));
-            }
-        }
-        problems
+        aim_problems(
+            config.target_shares_per_minute,
+            config.tolerance_percent,
+            config.retarget_interval_s,
+        )
     }
 }
 
 impl DifficultyStrategy for Vardiff {
     fn state_words(_: &Config) -> u32 {
-        session::STATE_WORDS
+        METER_WORDS as u32
     }
 
-    /// What the miner asked for, else the easiest: too easy is noticed and mended in seconds,
-    /// too hard not before minutes.
-    fn initial(_: &Config, hello: Vec<Hello>) -> Result<Difficulties, PluginError> {
+    /// What the worker had, else what it asks for, else what its kind begins with, else the
+    /// easiest: too easy is noticed and mended in seconds, too hard not before a minute.
+    fn initial(config: &Config, hello: Vec<Hello>) -> Result<Difficulties, PluginError> {
+        let kind = |agent: &str| {
+            let start = config.start.iter().find(|start| agent_contains(agent, &start.agent));
+            start.map(|start| start.difficulty.units())
+        };
         let first = |hello: Hello| {
-            let bounds = Bounds { minimum: hello.minimum, maximum: hello.maximum };
-            bounds.clamp(hello.hint.unwrap_or(hello.minimum))
+            let known = hello.previous.or(hello.hint).or_else(|| kind(&hello.user_agent));
+            hello.bounds().clamp(known.unwrap_or(hello.minimum))
         };
         Ok(hello.into_iter().map(first).collect())
     }
 
-    fn retarget(config: &Config, batch: Batch) -> Result<Verdicts, PluginError> {
-        let rows = batch.rows(session::STATE_WORDS)?;
-        let mut state = batch.state;
+    fn retarget(config: &Config, mut batch: Batch) -> Result<Verdicts, PluginError> {
+        let rows = batch.rows(METER_WORDS as u32)?;
+        let pace = Pace::new(config.target_shares_per_minute, 60_000);
+        let aim = Aim::new(pace, config.tolerance_percent, config.retarget_interval_s);
+        let mut state = std::mem::take(&mut batch.state);
         let mut next = Vec::with_capacity(rows);
-        let (words, _) = state.as_chunks_mut::<{ session::STATE_WORDS as usize }>();
-        for (row, words) in words.iter_mut().enumerate() {
-            let mut session = Session::from_words(*words);
-            session.observe(batch.accepted_difficulty[row], batch.window_ms[row]);
-            let bounds = Bounds { minimum: batch.minimum[row], maximum: batch.maximum[row] };
-            next.push(session.next(config, batch.current[row], bounds));
-            *words = session.to_words();
+        for (row, words) in state.as_chunks_mut().0.iter_mut().enumerate() {
+            let mut meter = Meter::from_words(*words);
+            next.push(meter.tick(&aim, batch.tick(row), batch.current[row], batch.bounds(row)));
+            *words = meter.to_words();
         }
         Ok(Verdicts { next, state })
     }

@@ -1,16 +1,14 @@
-//! Pay per share: work is worth `(1 - fee) * expected reward * work / network work`, at once,
-//! whether or not blocks come (Rosenfeld, arXiv 1112.4980, section 2.2). The operator bears
-//! the variance.
-
-mod fractions;
+//! Pay per share: work is worth its part of the subsidy at once, whether or not blocks come.
+//!
+//! Amount = (expected reward - expected fees) x work / network work x (1 - fee), with the
+//! fraction of a unit kept for the next interval (Rosenfeld, arXiv 1112.4980, section 2.2).
+//! The operator bears the variance and keeps the transaction fees; FPPS pays those as well.
 
 use chimera_plugin_sdk::{
-    Allocation, Component, Diagnostic, IntervalEvent, Outcome, PPM, PayoutScheme, Plan,
-    PluginError, Request, SchemeKind, WindowSize, export_payout_scheme, fee_problem,
+    Component, Diagnostic, Outcome, PayoutScheme, Plan, PluginError, Request, SchemeKind,
+    WindowSize, accrue, export_payout_scheme, fee_problem,
 };
 use serde::{Deserialize, Serialize};
-
-use fractions::Fractions;
 
 /// The fee.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -53,55 +51,64 @@ impl PayoutScheme for Pps {
 
     fn settle(config: &Config, request: Request) -> Result<Outcome, PluginError> {
         let interval = request.interval()?;
-        if interval.network_work == 0 || interval.network_work >= 1 << 63 {
-            return Err(PluginError::InvalidInput(format!(
-                "a block takes {} of work",
-                interval.network_work
-            )));
-        }
-        let mut fractions = Fractions::read(&request.state, interval.network_work)?;
-        let accounts = &request.accounts;
-        let mut amounts = Vec::with_capacity(accounts.key.len());
-        for (row, key) in accounts.key.iter().enumerate() {
-            let fee = (config.fee_ppm + accounts.fee_ppm[row]).min(PPM);
-            let value = Value::of(accounts.work[row], &interval, PPM - fee)?;
-            amounts.push(fractions.settle(*key, value)?);
-        }
-        Ok(Outcome {
-            allocation: Allocation::Amounts(amounts),
-            // The fee is what is not paid: it stays in the pool's account of rewards.
-            pool_fee: 0,
-            carry: 0,
-            state: fractions.write(),
-            notes: Vec::new(),
-        })
-    }
-}
-
-/// What work is worth, exactly: `whole` base units and `part / (network work * 10^6)`.
-struct Value {
-    whole: u128,
-    part: u128,
-}
-
-impl Value {
-    /// `expected reward * work * kept_ppm / (network work * 10^6)`, without losing a digit:
-    /// the whole product would not fit 128 bits.
-    fn of(work: u64, interval: &IntervalEvent, kept_ppm: u32) -> Result<Self, PluginError> {
-        let network_work = u128::from(interval.network_work);
-        let product = u128::from(interval.expected_reward) * u128::from(work);
-        let millionths = (product / network_work)
-            .checked_mul(kept_ppm.into())
-            .ok_or_else(|| PluginError::InvalidInput("work of more than 2^64 units".to_owned()))?;
-        let rest = product % network_work * u128::from(kept_ppm);
-        let millionths = millionths + rest / network_work;
-        let whole = millionths / u128::from(PPM);
-        let part = millionths % u128::from(PPM) * network_work + rest % network_work;
-        Ok(Self { whole, part })
+        let (accounts, network_work) = (&request.accounts, interval.network_work);
+        let reward = interval.expected_subsidy()?;
+        accrue(accounts, network_work, reward, config.fee_ppm, &request.state)
     }
 }
 
 export_payout_scheme!(Pps);
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use chimera_plugin_sdk::{
+        Accounts, Allocation, BLOCK_WORK, BlockEvent, Event, IntervalEvent, Slices, check_config,
+    };
+
+    use super::*;
+
+    fn settle(event: Event) -> Result<Outcome, PluginError> {
+        let request = Request {
+            event,
+            accounts: Accounts { key: vec![7], work: vec![BLOCK_WORK / 2], fee_ppm: vec![0] },
+            slices: Slices { account: vec![], bucket: vec![], work: vec![] },
+            carry: 0,
+            state: vec![],
+        };
+        Pps::settle(&Config::default(), request)
+    }
+
+    fn interval(expected_reward: u64, expected_fees: u64) -> Event {
+        Event::Interval(IntervalEvent {
+            started_at: 0,
+            ended_at: 1,
+            network_work: BLOCK_WORK,
+            expected_reward,
+            expected_fees,
+        })
+    }
+
+    #[test]
+    fn work_is_paid_its_part_of_the_subsidy_only() {
+        // expected reward, fees in it, amount for half a block less 2 %
+        for (reward, fees, amount) in [(1000, 0, 490), (1000, 200, 392), (1000, 1000, 0)] {
+            let outcome = settle(interval(reward, fees)).unwrap();
+            assert!(matches!(outcome.allocation, Allocation::Amounts(all) if all == [amount]));
+        }
+    }
+
+    #[test]
+    fn blocks_and_fees_above_the_reward_are_refused() {
+        let block = Event::Block(BlockEvent {
+            height: 1,
+            reward: 1,
+            tx_fees: 0,
+            window_work: 1,
+            found_at: 0,
+            finder: None,
+        });
+        assert!(matches!(settle(block), Err(PluginError::Unsupported(_))));
+        assert!(matches!(settle(interval(5, 6)), Err(PluginError::InvalidInput(_))));
+        assert_eq!(check_config::<Pps>(r#"{"fee_ppm": 1000001}"#).err().unwrap()[0].at, "/fee_ppm");
+    }
+}

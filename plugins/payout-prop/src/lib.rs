@@ -1,11 +1,13 @@
 //! Proportional: each block is split by the work since the pool's previous block.
 //!
-//! Hoppable (Rosenfeld, arXiv 1112.4980, section 2.3: early shares of a round are worth
-//! more); shipped because operators of small private pools ask for it.
+//! Amount = reward x work in the round / all work in the round x (1 - fee). Hoppable
+//! (Rosenfeld, arXiv 1112.4980, section 2.3: early shares of a round are worth more); shipped
+//! because operators of small private pools ask for it. Exact; a round has no size of its
+//! own, so there is no unfilled part.
 
 use chimera_plugin_sdk::{
     Component, Diagnostic, Outcome, PayoutScheme, Plan, PluginError, Request, SchemeKind,
-    WindowSize, distribute, export_payout_scheme, fee_problem, ppm_floor,
+    WindowSize, distribute, export_payout_scheme, fee_problem,
 };
 use serde::{Deserialize, Serialize};
 
@@ -50,8 +52,8 @@ impl PayoutScheme for Prop {
 
     fn settle(config: &Config, request: Request) -> Result<Outcome, PluginError> {
         let block = request.block()?;
-        let fee = ppm_floor(block.reward, config.fee_ppm);
-        Ok(distribute(request.accounts, block.reward - fee + request.carry, fee))
+        let pot = request.pot(block.reward)?;
+        Ok(distribute(request.accounts, pot, config.fee_ppm))
     }
 }
 

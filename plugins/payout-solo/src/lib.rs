@@ -1,8 +1,11 @@
 //! Solo: the finder has the block, the pool its fee, and nobody else's work counts.
+//!
+//! Amount = reward x (1 - fee), all of it the finder's, whatever its work before the block:
+//! the expected value of a share is that of PPS, and the miner bears all the variance.
 
 use chimera_plugin_sdk::{
     Component, Diagnostic, Outcome, PayoutScheme, Plan, PluginError, Request, SchemeKind,
-    WindowSize, distribute, export_payout_scheme, fee_problem, ppm_floor,
+    WindowSize, distribute, export_payout_scheme, fee_problem,
 };
 use serde::{Deserialize, Serialize};
 
@@ -55,8 +58,8 @@ impl PayoutScheme for Solo {
         // The finder's work may be none but the winning share, which no window counts.
         request.accounts.work = vec![0; rows];
         request.accounts.work[finder] = 1;
-        let fee = ppm_floor(block.reward, config.fee_ppm);
-        Ok(distribute(request.accounts, block.reward - fee + request.carry, fee))
+        let pot = request.pot(block.reward)?;
+        Ok(distribute(request.accounts, pot, config.fee_ppm))
     }
 }
 

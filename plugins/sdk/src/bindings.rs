@@ -15,7 +15,7 @@
 /// What all worlds have: the imports, the shared types, and the export `plugin`.
 pub mod component {
     wit_bindgen::generate!({
-        path: "../../wit",
+        path: "../../wit/0.1",
         inline: "
             package chimera:halves;
             world component {
@@ -34,7 +34,7 @@ pub mod component {
 /// The own half of the world `payout-scheme`.
 pub mod payout {
     wit_bindgen::generate!({
-        path: "../../wit",
+        path: "../../wit/0.1",
         inline: "
             package chimera:halves;
             world payout { export chimera:pool/payout@0.1.0; }
@@ -48,13 +48,18 @@ pub mod payout {
     });
 }
 
-/// The own half of the world `auth-policy`.
+/// The own half of the world `auth-policy`. A component keeps only the imports it calls.
 pub mod auth {
     wit_bindgen::generate!({
-        path: "../../wit",
+        path: "../../wit/0.1",
         inline: "
             package chimera:halves;
-            world auth { export chimera:pool/auth@0.1.0; }
+            world auth {
+                import chimera:pool/kv@0.1.0;
+                import chimera:pool/fetch@0.1.0;
+                import chimera:pool/secrets@0.1.0;
+                export chimera:pool/auth@0.1.0;
+            }
         ",
         world: "chimera:halves/auth",
         pub_export_macro: true,
@@ -68,7 +73,7 @@ pub mod auth {
 /// The own half of the world `difficulty-strategy`.
 pub mod difficulty {
     wit_bindgen::generate!({
-        path: "../../wit",
+        path: "../../wit/0.1",
         inline: "
             package chimera:halves;
             world difficulty { export chimera:pool/difficulty@0.1.0; }

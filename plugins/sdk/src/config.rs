@@ -3,7 +3,7 @@
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
-use crate::{Component, Diagnostic, PPM, Severity};
+use crate::{Component, Diagnostic, Severity};
 
 /// A configuration that passed, parsed and in canonical form.
 pub struct Checked<C> {
@@ -44,12 +44,6 @@ pub fn problem(at: &str, message: impl Into<String>, hint: &str) -> Diagnostic {
         message: message.into(),
         hint: (!hint.is_empty()).then(|| hint.to_owned()),
     }
-}
-
-/// What is wrong with a fee in parts per million at `/fee_ppm`, if anything is.
-pub fn fee_problem(fee_ppm: u32) -> Option<Diagnostic> {
-    let message = || format!("a fee of {fee_ppm} parts per million is above the whole");
-    (fee_ppm > PPM).then(|| problem("/fee_ppm", message(), "0 to 1000000; 10000 is 1 %"))
 }
 
 fn shape_problem<C: Component>(

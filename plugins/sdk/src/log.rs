@@ -1,4 +1,5 @@
-//! Messages for the operator's log. Write only; natively they go nowhere.
+//! Messages for the operator's log. Write only; natively a
+//! [`testing::Host`](crate::testing::Host) hears them, if there is one.
 
 use crate::bindings::component::chimera::pool::log::Level;
 
@@ -22,10 +23,9 @@ pub fn error(message: &str) {
     write(Level::Error, message);
 }
 
-#[cfg(target_arch = "wasm32")]
 fn write(level: Level, message: &str) {
+    #[cfg(target_arch = "wasm32")]
     crate::bindings::component::chimera::pool::log::write(level, message);
+    #[cfg(not(target_arch = "wasm32"))]
+    crate::testing::log(level, message);
 }
-
-#[cfg(not(target_arch = "wasm32"))]
-fn write(_: Level, _: &str) {}

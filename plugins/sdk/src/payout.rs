@@ -7,6 +7,9 @@ pub use crate::bindings::payout::exports::chimera::pool::payout::{
 
 use crate::{Component, PluginError};
 
+/// The work one block was expected to take, in the unit of account (`wit/0.1/types.wit`).
+pub const BLOCK_WORK: u64 = 1 << 52;
+
 /// A pure fold: (configuration, request with state) to (allocation, next state).
 pub trait PayoutScheme: Component {
     /// Which shares a settlement looks at, and in what form.
@@ -52,6 +55,33 @@ impl Request {
     }
 }
 
+impl Request {
+    /// What there is to divide: `reward`, or the part of it the scheme divides, and what the
+    /// previous settlement left.
+    ///
+    /// # Errors
+    /// When that is more than an amount can be.
+    pub fn pot(&self, reward: u64) -> Result<u64, PluginError> {
+        reward.checked_add(self.carry).ok_or_else(|| {
+            let carry = self.carry;
+            PluginError::InvalidInput(format!("a reward of {reward} and a carry of {carry}"))
+        })
+    }
+}
+
+impl IntervalEvent {
+    /// The part of the expected reward that is no fees: newly issued coins.
+    ///
+    /// # Errors
+    /// When the fees are more than the reward they are part of.
+    pub fn expected_subsidy(&self) -> Result<u64, PluginError> {
+        let (reward, fees) = (self.expected_reward, self.expected_fees);
+        reward.checked_sub(fees).ok_or_else(|| {
+            PluginError::InvalidInput(format!("fees of {fees} in a reward of {reward}"))
+        })
+    }
+}
+
 impl Accounts {
     /// The work of all rows together.
     pub fn total_work(&self) -> u64 {
@@ -70,7 +100,7 @@ impl Accounts {
         if !self.key.is_sorted_by(|one, next| one < next) {
             return Err(PluginError::InvalidInput("keys must strictly increase".to_owned()));
         }
-        if let Some(fee) = self.fee_ppm.iter().find(|fee| **fee > crate::PPM) {
+        if let Some(fee) = self.fee_ppm.iter().find(|fee| fee.unsigned_abs() > crate::PPM) {
             return Err(PluginError::InvalidInput(format!(
                 "a fee of {fee} ppm is above the whole"
             )));

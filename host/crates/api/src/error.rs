@@ -14,10 +14,24 @@ pub(crate) enum ApiError {
     BadQuery(String),
     #[error("no account \"{0}\" has ever mined here")]
     UnknownAccount(String),
+    #[error("no settlement \"{0}\" with a record; name it by its number or its key")]
+    UnknownSettlement(String),
     #[error("there is no {0} here; the routes are {routes}", routes = route_list())]
     UnknownRoute(String),
-    #[error("this route is only read: use GET")]
+    #[error("this route takes another method; most are only read: use GET")]
     ReadOnly,
+    #[error(
+        "changes need the token: Authorization: Bearer <what is in admin.token in pool.data_dir>"
+    )]
+    NoToken,
+    #[error("changes are not taken from web pages")]
+    Browser,
+    #[error("this body is not understood: {0}")]
+    BadBody(String),
+    #[error("the pool is not running; ask /api/v1/status")]
+    NotRunning,
+    #[error("too many requests wait already; try again")]
+    Busy,
     #[error("the ledger is not open yet; ask /api/v1/status")]
     NotReady,
     #[error("the ledger cannot be read; ask /api/v1/health")]
@@ -29,8 +43,14 @@ impl ApiError {
         match self {
             Self::BadQuery(_) => (StatusCode::BAD_REQUEST, "bad-query"),
             Self::UnknownAccount(_) => (StatusCode::NOT_FOUND, "unknown-account"),
+            Self::UnknownSettlement(_) => (StatusCode::NOT_FOUND, "unknown-settlement"),
             Self::UnknownRoute(_) => (StatusCode::NOT_FOUND, "unknown-route"),
             Self::ReadOnly => (StatusCode::METHOD_NOT_ALLOWED, "read-only"),
+            Self::NoToken => (StatusCode::UNAUTHORIZED, "no-token"),
+            Self::Browser => (StatusCode::FORBIDDEN, "browser"),
+            Self::BadBody(_) => (StatusCode::BAD_REQUEST, "bad-body"),
+            Self::NotRunning => (StatusCode::SERVICE_UNAVAILABLE, "not-running"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "ledger-unreadable"),
         }

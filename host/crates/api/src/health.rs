@@ -20,6 +20,7 @@ pub(crate) async fn health(State(live): State<Live>) -> (StatusCode, Json<Value>
         "state": snapshot.lifecycle,
         "cause": cause(&snapshot),
         "components": snapshot.components,
+        "policies": snapshot.policies,
     });
     (code, Json(body))
 }

@@ -1,5 +1,5 @@
-//! Windows into the pool: read-only REST, health, Prometheus metrics. The only crate that
-//! names axum.
+//! Windows into the pool: REST, health, Prometheus metrics; and the few doors of [`Admin`].
+//! The only crate that names axum.
 //!
 //! Two sources, no locks: the [`Snapshot`] the host publishes about once per second, and
 //! the ledger in the store. Status and health answer in every state of the pool, also
@@ -7,11 +7,13 @@
 //! decimal text, with the same in coins beside them for people.
 #![forbid(unsafe_code)]
 
+mod admin;
 mod amount;
 mod authorization;
 mod blocks;
 mod error;
 mod health;
+mod history;
 mod json_rpc;
 mod metrics;
 mod miners;
@@ -26,12 +28,15 @@ mod snapshot;
 mod stats;
 mod status;
 
+pub use admin::{
+    Admin, AdminAnswer, AdminCommand, AdminRequest, SwapAnswer, SwapBody, SwapOutcome, SwapStep,
+};
 pub use authorization::BasicAuth;
 pub use json_rpc::{RPC_BODY_BYTES_MAX, RpcAnswer, json_rpc_router};
 pub use prometheus::{Kind, METRICS, Metric};
 pub use router::{Live, ROUTES, Route, router};
 pub use serve::serve;
 pub use snapshot::{
-    Addresses, Chain, Coin, ComponentHealth, ComponentState, Lifecycle, Plugin, ReplyLatency,
-    Sessions, ShareLog, Snapshot,
+    Addresses, Chain, Coin, ComponentHealth, ComponentState, Lifecycle, Plugin, PluginPhase,
+    Policies, ReplyLatency, Sessions, ShareLog, Snapshot, TrialCounts,
 };

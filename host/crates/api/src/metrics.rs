@@ -8,7 +8,7 @@ use chimera_store::{Span, Statistics};
 
 use crate::prometheus::Exposition;
 use crate::rate::hashes_per_s;
-use crate::{ComponentState, Lifecycle, Live, ReplyLatency, Snapshot};
+use crate::{ComponentState, Lifecycle, Live, Policies, ReplyLatency, Snapshot, TrialCounts};
 
 pub(crate) async fn metrics(State(live): State<Live>) -> impl IntoResponse {
     let snapshot = live.snapshot();
@@ -31,6 +31,7 @@ fn page(
     write_share_log(&mut page, snapshot);
     write_ledger(&mut page, ledger);
     write_plugins(&mut page, snapshot);
+    write_policies(&mut page, &snapshot.policies);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page.into_text())
 }
 
@@ -122,4 +123,25 @@ fn write_plugins(page: &mut Exposition, snapshot: &Snapshot) {
     for plugin in &snapshot.plugins {
         failures.labelled("slot", &plugin.slot, plugin.failures);
     }
+}
+
+fn write_policies(page: &mut Exposition, policies: &Policies) {
+    let mut breakers = page.metric("chimera_plugin_breaker_closed");
+    for (slot, state) in &policies.breakers {
+        breakers.labelled("slot", slot, state == "closed");
+    }
+    let mut of_trials = |name, count: fn(&TrialCounts) -> u64| {
+        let mut samples = page.metric(name);
+        for (slot, trial) in &policies.trials {
+            samples.labelled("slot", slot, count(trial));
+        }
+    };
+    of_trials("chimera_trial_decisions", |trial| trial.decisions);
+    of_trials("chimera_trial_differences", |trial| trial.differed);
+    of_trials("chimera_trial_failures", |trial| trial.failed);
+    let mut answers = page.metric("chimera_auth_answers_total");
+    for (reason, count) in &policies.auth_answers {
+        answers.labelled("reason", reason, *count);
+    }
+    page.metric("chimera_native_retargets_total").value(policies.native_retargets);
 }

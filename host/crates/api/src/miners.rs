@@ -33,7 +33,7 @@ pub(crate) struct MinerView {
 pub(crate) struct AccountView {
     #[serde(flatten)]
     summary: MinerView,
-    fee_ppm: u32,
+    fee_ppm: i32,
     worker_list: Vec<WorkerView>,
     /// Newest first, at most a hundred.
     credits: Vec<CreditView>,

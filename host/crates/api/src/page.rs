@@ -40,6 +40,10 @@ pub(crate) struct ByName {
 }
 
 impl Newest {
+    pub(crate) const fn new(limit: Option<u32>, before: Option<u64>) -> Self {
+        Self { limit, before }
+    }
+
     pub(crate) fn limit(&self, max: u32) -> Result<u32, ApiError> {
         check(self.limit, max)
     }
@@ -78,7 +82,8 @@ impl<T> Page<T> {
         rows.truncate(limit as usize);
         let next = rows.last().filter(|_| more).map(|last| {
             let (key, value) = cursor(last);
-            format!("{path}?limit={limit}&{key}={}", percent(&value))
+            let mark = if path.contains('?') { '&' } else { '?' };
+            format!("{path}{mark}limit={limit}&{key}={}", percent(&value))
         });
         Self { items: rows.into_iter().map(item).collect(), next }
     }

@@ -1,9 +1,9 @@
 //! `/api/v1/payouts`: every decision about money, with what a miner needs to recompute it.
 
 use axum::Json;
-use axum::extract::State;
-use chimera_ledger::{Account, Reason, Transfer};
-use chimera_store::Settlement;
+use axum::extract::{Path, State};
+use chimera_ledger::{Account, Reason, Record, Transfer};
+use chimera_store::{Recorded, Settlement};
 use serde::Serialize;
 
 use crate::amount::Money;
@@ -44,8 +44,33 @@ pub(crate) struct PayoutView {
     accounts: usize,
     /// The largest of them, largest first.
     credits: Vec<CreditView>,
+    /// What the pool commits to; null for settlements of before records were kept.
+    record: Option<RecordView>,
     /// The component's facts for people.
     notes: Vec<String>,
+}
+
+/// The commitment of a settlement: its record's hash, and the root over everybody's work.
+#[derive(Debug, Serialize)]
+struct RecordView {
+    hash: String,
+    previous: String,
+    /// Root of the Merkle-sum tree over (salted account key, work).
+    work_root: String,
+    /// The work of all rows, in units of 2^-52 of a block.
+    work_total: String,
+}
+
+impl From<Recorded> for RecordView {
+    fn from(recorded: Recorded) -> Self {
+        let Recorded { header, hash } = recorded;
+        Self {
+            hash: hash.to_string(),
+            previous: header.previous.to_string(),
+            work_root: header.work.hash.to_string(),
+            work_total: header.work.work.to_string(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -68,13 +93,35 @@ pub(crate) async fn list(
     for settlement in page.items {
         let found = store.settlement(&settlement.row.key).await?;
         let transfers = found.map(|(_, transfers)| transfers).unwrap_or_default();
-        items.push(PayoutView::new(settlement, &transfers, &snapshot.coin));
+        let record = store.recorded(settlement.number).await?;
+        items.push(PayoutView::new(settlement, record, &transfers, &snapshot.coin));
     }
     Ok(Json(Page { items, next: page.next }))
 }
 
+/// `/api/v1/payouts/{settlement}/record`: the chained facts of one settlement, by its number
+/// or its key, without its rows.
+pub(crate) async fn record(
+    State(live): State<Live>,
+    Path(settlement): Path<String>,
+) -> Result<Json<Record>, ApiError> {
+    let store = live.store()?;
+    let unknown = || ApiError::UnknownSettlement(settlement.clone());
+    let number = match settlement.parse::<u64>() {
+        Ok(number) => number,
+        Err(_) => store.settlement(&settlement).await?.ok_or_else(unknown)?.0.number,
+    };
+    let Recorded { header, hash } = store.recorded(number).await?.ok_or_else(unknown)?;
+    Ok(Json(Record { hash, ..Record::new(header, None) }))
+}
+
 impl PayoutView {
-    fn new(settlement: Settlement, transfers: &[Transfer], coin: &Coin) -> Self {
+    fn new(
+        settlement: Settlement,
+        record: Option<Recorded>,
+        transfers: &[Transfer],
+        coin: &Coin,
+    ) -> Self {
         let Settlement { number, row, reversed_at_ms } = settlement;
         let money = |units: i128| Money::new(units, coin);
         let mut credits: Vec<(&str, &Transfer)> = transfers
@@ -117,10 +164,11 @@ impl PayoutView {
             // Written by the host as a list of texts; anything else is shown as it is.
             notes: serde_json::from_str(&row.notes).unwrap_or_else(|_| vec![row.notes.clone()]),
             key: row.key,
+            record: record.map(RecordView::from),
         }
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

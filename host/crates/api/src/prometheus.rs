@@ -26,7 +26,7 @@ pub struct Metric {
 }
 
 /// Every metric, in the order they are written.
-pub const METRICS: [Metric; 23] = {
+pub const METRICS: [Metric; 29] = {
     use Kind::{Counter, Gauge, Histogram};
     const fn metric(name: &'static str, kind: Kind, help: &'static str) -> Metric {
         Metric { name, kind, help }
@@ -55,6 +55,12 @@ pub const METRICS: [Metric; 23] = {
         metric("chimera_ledger_open", Gauge, "1 if the ledger could be read for this answer."),
         metric("chimera_plugin_calls_total", Counter, "Calls of a plugin, by slot."),
         metric("chimera_plugin_failures_total", Counter, "Failed calls of a plugin, by slot."),
+        metric("chimera_plugin_breaker_closed", Gauge, "0 while a plugin is left alone, by slot."),
+        metric("chimera_trial_decisions", Gauge, "Of the component on trial, by slot."),
+        metric("chimera_trial_differences", Gauge, "Those unlike the one in force's, by slot."),
+        metric("chimera_trial_failures", Gauge, "Those it could not make, by slot."),
+        metric("chimera_auth_answers_total", Counter, "Logins decided without a call, by reason."),
+        metric("chimera_native_retargets_total", Counter, "By the pool's own vardiff."),
     ]
 };
 

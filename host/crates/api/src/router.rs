@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::Uri;
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 use chimera_store::Store;
 use tokio::sync::watch;
 
 use crate::error::ApiError;
-use crate::{Snapshot, blocks, health, metrics, miners, payouts, plugins, stats, status};
+use crate::{
+    Admin, Snapshot, admin, blocks, health, history, metrics, miners, payouts, plugins, stats,
+    status,
+};
 
 /// What the routes read.
 #[derive(Debug, Clone)]
@@ -19,6 +22,8 @@ pub struct Live {
     pub snapshot: watch::Receiver<Arc<Snapshot>>,
     /// The ledger; `None` while it is not open.
     pub store: watch::Receiver<Option<Arc<Store>>>,
+    /// The way to change something; `None` if nothing can be.
+    pub admin: Option<Admin>,
 }
 
 impl Live {
@@ -41,8 +46,8 @@ pub struct Route {
     handler: fn() -> MethodRouter<Live>,
 }
 
-/// Every route, in the order people read them. All answer GET only.
-pub const ROUTES: [Route; 10] = [
+/// Every route, in the order people read them. All answer GET, but for those said to take POST.
+pub const ROUTES: [Route; 15] = [
     Route { path: "/", about: "this list", handler: || get(index) },
     Route {
         path: "/api/v1/status",
@@ -80,9 +85,34 @@ pub const ROUTES: [Route; 10] = [
         handler: || get(payouts::list),
     },
     Route {
+        path: "/api/v1/payouts/{settlement}/record",
+        about: "what a settlement commits to, without its rows; by number or key",
+        handler: || get(payouts::record),
+    },
+    Route {
         path: "/api/v1/plugins",
         about: "what fills each slot: version, digest, configuration, calls, failures",
         handler: || get(plugins::list),
+    },
+    Route {
+        path: "/api/v1/plugins/history",
+        about: "every swap, step by step, newest first, and what is quarantined; ?slot=&limit=&before=",
+        handler: || get(history::list),
+    },
+    Route {
+        path: "/api/v1/plugins/{slot}/swap",
+        about: "POST, with the token: another component, configuration or grants take over",
+        handler: || post(admin::swap),
+    },
+    Route {
+        path: "/api/v1/plugins/{slot}/rollback",
+        about: "POST, with the token: what was in force before comes back",
+        handler: || post(admin::rollback),
+    },
+    Route {
+        path: "/api/v1/plugins/quarantine/{digest}/lift",
+        about: "POST, with the token: a component that failed may come back",
+        handler: || post(admin::lift),
     },
     Route {
         path: "/metrics",
@@ -91,7 +121,7 @@ pub const ROUTES: [Route; 10] = [
     },
 ];
 
-/// The read-only API.
+/// The API: windows, and a few doors.
 pub fn router(live: Live) -> Router {
     ROUTES
         .iter()

@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub components: Vec<ComponentHealth>,
     /// What fills each plugin slot.
     pub plugins: Vec<Plugin>,
+    /// What the host does when they fail, and what is on trial.
+    pub policies: Policies,
     /// Where the pool listens.
     pub addresses: Addresses,
 }
@@ -190,6 +192,52 @@ pub struct Plugin {
     pub failures: u64,
     /// The latest failure.
     pub last_error: Option<String>,
+    /// Its generation in the history.
+    pub generation: u32,
+    /// What the operator granted it.
+    pub grants: Vec<String>,
+    /// Where it stands.
+    pub phase: PluginPhase,
+    /// What is about to take over, and in which step it is.
+    pub next: Option<PluginPhase>,
+}
+
+/// Where a component stands in its slot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PluginPhase {
+    /// In one word: `active` or `probation`; for the next one its step.
+    pub name: String,
+    /// What it is about, for people.
+    pub detail: String,
+    /// When it ends, ms since the Unix epoch.
+    pub until_ms: Option<u64>,
+}
+
+/// What the host does around auth and difficulty components.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Policies {
+    /// The state of each slot's circuit breaker: `closed`, `open`, `half-open`.
+    pub breakers: BTreeMap<String, String>,
+    /// What is on trial, by slot.
+    pub trials: BTreeMap<String, TrialCounts>,
+    /// Logins since the start that were decided without a call, by reason: `reused`, `stale`,
+    /// `unknown-refused`, `quarantined`, `banned`, `crowded`.
+    pub auth_answers: BTreeMap<String, u64>,
+    /// Sessions whose difficulty the pool's own vardiff decided, since the start.
+    pub native_retargets: u64,
+}
+
+/// How a component on trial did so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct TrialCounts {
+    /// Decisions it made.
+    pub decisions: u64,
+    /// Those that differ from what the one in force decided.
+    pub differed: u64,
+    /// Those it could not make.
+    pub failed: u64,
+    /// Those it was not asked for, because it was busy.
+    pub dropped: u64,
 }
 
 /// Where the pool listens.

@@ -4,8 +4,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chimera_pow::sha256d;
-
 /// Longest account name. The longest payout address in use has 106 characters; 128
 /// bytes leave room and bound what a stranger can make the pool keep.
 pub const ACCOUNT_NAME_BYTES_MAX: usize = 128;
@@ -54,30 +52,12 @@ impl AccountName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// The tie-break key of the account, see [`account_key`].
-    pub fn key(&self) -> u64 {
-        account_key(&self.0)
-    }
 }
 
 impl fmt::Display for AccountName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// Decides who gets the last unit when remainders are equal: the first eight bytes of
-/// the name's SHA-256d, big-endian, without the last bit. The same for ever, and nobody
-/// can choose a good one without work.
-///
-/// 63 bits, so that rows can be told apart by adding one (see [`crate::Accounts::of`])
-/// without leaving 64.
-pub fn account_key(name: &str) -> u64 {
-    let digest = sha256d(name.as_bytes());
-    let mut first = [0; 8];
-    first.copy_from_slice(&digest[..8]);
-    u64::from_be_bytes(first) >> 1
 }
 
 /// One side of a transfer.
@@ -186,11 +166,5 @@ mod tests {
         ] {
             assert_eq!(AccountName::new(bad), Err(why));
         }
-    }
-
-    #[test]
-    fn the_key_of_a_name_never_changes() {
-        // SHA-256d("hello") is a published value: 9595c9df90075148...
-        assert_eq!(account_key("hello"), 0x9595_c9df_9007_5148 >> 1);
     }
 }

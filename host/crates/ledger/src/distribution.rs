@@ -24,7 +24,8 @@ impl Default for Limits {
 /// Exact amounts for one settlement; only [`Distribution::check`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Distribution {
-    kind: SchemeKind,
+    /// What of a block's reward a hybrid does not divide; `None` for an interval.
+    to_reserve: Option<u64>,
     amounts: Vec<u64>,
     pool_fee: u64,
     carry_in: u64,
@@ -48,6 +49,7 @@ impl Distribution {
     ///
     /// Splitting a block: amounts + fee + carry' = reward + carry, to the last unit.
     /// Accruing an interval: no account gets more than its work is expected to earn.
+    /// A hybrid does both: it splits the fees of blocks, and accrues the rest.
     /// Either way an account without work gets nothing, unless it is the finder's.
     ///
     /// # Errors
@@ -59,29 +61,27 @@ impl Distribution {
         proposal: Proposal,
         limits: &Limits,
     ) -> Result<Self, Imbalance> {
-        let checked =
-            check_rows(request, &proposal).and_then(|()| match (plan.kind, &request.event) {
-                (SchemeKind::Distribute, &Event::Block { reward, .. }) => {
-                    split(reward, request, plan, &proposal, limits)
+        let divided = divided(plan.kind, &request.event);
+        let checked = check_rows(request, &proposal).and(divided).and_then(|divided| {
+            let amounts = match request.event {
+                Event::Block { .. } => split(divided, request, plan, &proposal, limits),
+                Event::Interval { network_work, .. } => {
+                    accrue(network_work, divided, request, &proposal, limits)
                 }
-                (SchemeKind::Accrue, &Event::Interval { network_work, expected_reward, .. }) => {
-                    accrue(network_work, expected_reward, request, &proposal, limits)
-                }
-                (SchemeKind::Distribute, Event::Interval { .. }) => {
-                    Err(Breach::Request("an interval under a plan that splits blocks"))
-                }
-                (SchemeKind::Accrue, Event::Block { .. }) => {
-                    Err(Breach::Request("a block under a plan that accrues"))
-                }
-            });
+            };
+            Ok((divided, amounts?))
+        });
         match checked {
-            Ok(amounts) => Ok(Self {
-                kind: plan.kind,
+            Ok((divided, amounts)) => Ok(Self {
+                to_reserve: match request.event {
+                    Event::Block { reward, .. } => Some(reward - divided),
+                    Event::Interval { .. } => None,
+                },
                 amounts,
                 pool_fee: proposal.pool_fee,
-                carry_in: match plan.kind {
-                    SchemeKind::Distribute => request.carry,
-                    SchemeKind::Accrue => 0,
+                carry_in: match request.event {
+                    Event::Block { .. } => request.carry,
+                    Event::Interval { .. } => 0,
                 },
                 carry_out: proposal.carry,
                 state: proposal.state,
@@ -108,9 +108,9 @@ impl Distribution {
         if names.len() != self.amounts.len() {
             return Err(UnnamedRows { names: names.len(), rows: self.amounts.len() });
         }
-        let (source, reason) = match self.kind {
-            SchemeKind::Distribute => (Account::Chain, Reason::Reward),
-            SchemeKind::Accrue => (Account::Reserve, Reason::Accrual),
+        let (source, reason) = match self.to_reserve {
+            Some(_) => (Account::Chain, Reason::Reward),
+            None => (Account::Reserve, Reason::Accrual),
         };
         let transfer = |part: String, debit: &Account, credit: Account, amount, reason| Transfer {
             key: format!("{settlement}/{part}"),
@@ -136,6 +136,9 @@ impl Distribution {
         let fee = Account::PoolFee;
         transfers.push(transfer(fee.to_string(), &source, fee, self.pool_fee, Reason::Fee));
         transfers.push(transfer("carry-out".into(), &source, carry, carry_out, Reason::CarryOut));
+        let (reserve, to_reserve) = (Account::Reserve, self.to_reserve.unwrap_or(0));
+        let part = reserve.to_string();
+        transfers.push(transfer(part, &source, reserve, to_reserve, Reason::Reserve));
         transfers.retain(|transfer| !transfer.amount.is_zero());
         Ok(transfers)
     }
@@ -143,6 +146,21 @@ impl Distribution {
     /// Amounts in base units, one per row of the request.
     pub fn amounts(&self) -> &[u64] {
         &self.amounts
+    }
+
+    /// The same, taken out.
+    pub fn into_amounts(self) -> Vec<u64> {
+        self.amounts
+    }
+
+    /// What of a block's reward goes to the reserve undivided, in base units.
+    pub fn to_reserve(&self) -> u64 {
+        self.to_reserve.unwrap_or(0)
+    }
+
+    /// What the reserve pays for an interval, in base units; 0 for a block.
+    pub fn from_reserve(&self) -> u128 {
+        if self.to_reserve.is_some() { 0 } else { sum(&self.amounts) + u128::from(self.pool_fee) }
     }
 
     /// The pool's part, in base units.
@@ -168,6 +186,28 @@ impl Distribution {
     /// The component's facts for people.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+}
+
+/// What a scheme of this kind divides or accrues of the event's reward.
+fn divided(kind: SchemeKind, event: &Event) -> Result<u64, Breach> {
+    match (kind, event) {
+        (SchemeKind::Distribute, &Event::Block { reward, .. }) => Ok(reward),
+        (SchemeKind::Hybrid, &Event::Block { reward, tx_fees, .. }) => {
+            let fees = (tx_fees <= reward).then_some(tx_fees);
+            fees.ok_or(Breach::Request("fees above the reward they are part of"))
+        }
+        (SchemeKind::Accrue, &Event::Interval { expected_reward, .. }) => Ok(expected_reward),
+        (SchemeKind::Hybrid, &Event::Interval { expected_reward, expected_fees, .. }) => {
+            let subsidy = expected_reward.checked_sub(expected_fees);
+            subsidy.ok_or(Breach::Request("fees above the reward they are part of"))
+        }
+        (SchemeKind::Distribute, Event::Interval { .. }) => {
+            Err(Breach::Request("an interval under a plan that splits blocks"))
+        }
+        (SchemeKind::Accrue, Event::Block { .. }) => {
+            Err(Breach::Request("a block under a plan that accrues"))
+        }
     }
 }
 

@@ -11,26 +11,39 @@ mod amount;
 mod apportion;
 mod block_life;
 mod breach;
+mod canonical;
 mod columns;
 mod distribution;
+mod hash;
+mod hex_text;
+mod merkle_sum;
+mod recompute;
+mod record;
+mod salted;
 mod settlement;
 mod transfer;
 
-pub use account::{
-    ACCOUNT_NAME_BYTES_MAX, Account, AccountName, BadAccountName, UnknownAccount, account_key,
-};
+pub use account::{ACCOUNT_NAME_BYTES_MAX, Account, AccountName, BadAccountName, UnknownAccount};
 pub use amount::Amount;
 pub use block_life::{BlockState, IllegalMove, UnknownBlockState};
 pub use breach::{Breach, Imbalance};
-pub use columns::Contribution;
+pub use canonical::BadBytes;
+pub use columns::{Contribution, Names};
 pub use distribution::{Distribution, Limits, UnnamedRows};
+pub use hash::{BadHash, Hash256};
+pub use merkle_sum::{Inclusion, NotIncluded, TooMuchWork, WorkSum, WorkTree};
+pub use recompute::Difference;
+pub use record::{
+    Body, DecidedBy, Decider, Decision, Header, RECORD_FORMAT, Record, Unrecorded, transfers_hash,
+};
+pub use salted::{BadSalt, Salt, SaltedKey};
 pub use settlement::{
     Accounts, Allocation, Event, Plan, Proposal, Request, SchemeKind, Slices, WindowSize,
 };
 pub use transfer::{Reason, Transfer, UnknownReason, block_to_reserve};
 
 /// The work of one expected block in the unit of account columns are sent in (see
-/// `wit/types.wit`): a share scores `work * 2^52 / network work` of its time.
+/// `wit/0.1/types.wit`): a share scores `work * 2^52 / network work` of its time.
 pub const SCORE_PER_BLOCK: u64 = 1 << 52;
 
 /// The most blocks a window may span, so that its scores sum below 2^63.

@@ -2,7 +2,7 @@
 
 use chimera_ledger::{
     Account, AccountName, Accounts, Allocation, Breach, Contribution, Distribution, Event, Limits,
-    Plan, Proposal, Request, SchemeKind, Slices, WindowSize,
+    Names, Plan, Proposal, Request, Salt, SaltedKey, SchemeKind, Slices, WindowSize,
 };
 use proptest::prelude::*;
 
@@ -23,9 +23,12 @@ fn block(reward: u64, carry: u64, work: &[u64]) -> (Request, Vec<AccountName>) {
     let contributions = names(work.len())
         .into_iter()
         .zip(work)
-        .map(|(account, &work)| Contribution { account, work, fee_ppm: 0 })
+        .map(|(account, &work)| {
+            let salted = SaltedKey::of(&account, &Salt::from_bytes([1; 16]));
+            Contribution { account, salted, work, fee_ppm: 0 }
+        })
         .collect();
-    let (accounts, names) = Accounts::of(contributions);
+    let (accounts, Names { accounts: names, .. }) = Accounts::of(contributions);
     let event = Event::Block {
         height: 7,
         reward,

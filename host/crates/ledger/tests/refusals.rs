@@ -42,6 +42,7 @@ fn interval(work: &[u64]) -> Request {
         ended_at_ms: 1,
         network_work: 100,
         expected_reward: 1_000,
+        expected_fees: 0,
     };
     Request { event, accounts: rows(work), slices: Slices::default(), carry: 0, state: vec![] }
 }
@@ -162,6 +163,7 @@ fn pps_shares_worth_less_than_a_unit_add_up_over_intervals() {
             ended_at_ms: 1,
             network_work: 1_000,
             expected_reward: 300,
+            expected_fees: 0,
         },
         ..interval(&[1])
     };

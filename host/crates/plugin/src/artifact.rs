@@ -1,12 +1,13 @@
 //! A component as bytes: where they came from and what they are. Not yet compiled or trusted.
 
 use std::borrow::Cow;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
 
 use crate::Digest;
 
-/// Python brings 20 MB; beyond this a file is a mistake.
+/// The most any class may have; Python brings 20 MB.
 const FILE_BYTES_MAX: u64 = 32 << 20;
 
 /// A component to load.
@@ -54,12 +55,10 @@ pub enum ArtifactError {
         source: io::Error,
     },
     /// The file is too large to be a component.
-    #[error("{}: {bytes} bytes; a component has at most {FILE_BYTES_MAX}", path.display())]
+    #[error("{}: more than {FILE_BYTES_MAX} bytes; no component has", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// Its size.
-        bytes: u64,
     },
     /// Another component than the operator pinned.
     #[error("{name} ({origin}) has the digest {found}, but {expected} is pinned")]
@@ -82,11 +81,14 @@ impl Artifact {
     /// When the file cannot be read or is far too large. What is inside is judged on loading.
     pub fn from_file(path: &Path) -> Result<Self, ArtifactError> {
         let unreadable = |source| ArtifactError::Unreadable { path: path.to_path_buf(), source };
-        let bytes = fs::metadata(path).map_err(unreadable)?.len();
-        if bytes > FILE_BYTES_MAX {
-            return Err(ArtifactError::TooLarge { path: path.to_path_buf(), bytes });
+        // Read once: what is judged, compiled and recorded are the same bytes, whatever
+        // becomes of the file meanwhile.
+        let file = fs::File::open(path).map_err(unreadable)?;
+        let mut bytes = Vec::new();
+        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            return Err(ArtifactError::TooLarge { path: path.to_path_buf() });
         }
-        let bytes = fs::read(path).map_err(unreadable)?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self::new(name, bytes.into(), Origin::File(path.to_path_buf())))
     }

@@ -3,11 +3,14 @@
 use std::net::IpAddr;
 
 use chimera_pow::Difficulty;
+use serde::{Deserialize, Serialize};
 
 use crate::bindings::auth::exports::chimera::pool::auth as wit;
 use crate::class::Class;
 use crate::component::{Configured, Live};
-use crate::{Artifact, Cause, Digest, Engines, Info, PluginError};
+use crate::{
+    Artifact, Cause, Digest, Engines, Grants, Info, PluginError, Services, interface, units,
+};
 
 /// Names become rows and labels; addresses are under 100 bytes.
 const NAME_BYTES_MAX: usize = 128;
@@ -22,16 +25,18 @@ pub struct AuthPolicy {
 }
 
 /// How a miner talks to the pool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Protocol {
     /// Stratum V1.
+    #[serde(rename = "stratum-v1")]
     StratumV1,
     /// Stratum V2.
+    #[serde(rename = "stratum-v2")]
     StratumV2,
 }
 
 /// Somebody wants to mine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// From where.
     pub remote_ip: IpAddr,
@@ -43,7 +48,7 @@ pub struct Attempt {
     pub tls: bool,
     /// The user name as it was sent.
     pub user: String,
-    /// The password, for policies with the grant to see it.
+    /// The password; only policies with the grant `credential` see it.
     pub password: Option<String>,
     /// What the miner calls itself.
     pub user_agent: String,
@@ -52,7 +57,8 @@ pub struct Attempt {
 }
 
 /// What a policy decided.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// The miner may work.
     Allow(Grant),
@@ -63,7 +69,7 @@ pub enum Decision {
 }
 
 /// For whom a miner works, and how.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Grant {
     /// The account that is paid: 1 to 128 printable bytes.
     pub account: String,
@@ -72,13 +78,16 @@ pub struct Grant {
     /// How long the answer may be reused, in seconds.
     pub ttl_s: u32,
     /// The first difficulty, if the policy cares.
+    #[serde(with = "units")]
     pub start_difficulty: Option<Difficulty>,
+    /// The most sessions its account may have.
+    pub max_sessions: Option<u32>,
     /// Facts about the miner, as the policy calls them.
     pub tags: Vec<(String, String)>,
 }
 
 /// Why not.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Denial {
     /// Told to the miner.
     pub public_message: String,
@@ -94,10 +103,18 @@ impl AuthPolicy {
     /// # Errors
     /// When it is no auth policy, when it refuses the configuration, or when it misbehaves
     /// while it describes, validates or configures.
-    pub fn load(engines: &Engines, artifact: &Artifact, config: &str) -> Result<Self, PluginError> {
-        let policy = Configured::load(engines, Class::Auth, artifact, config)?;
+    pub fn load(
+        engines: &Engines,
+        artifact: &Artifact,
+        config: &str,
+        grants: &Grants,
+        services: Services,
+    ) -> Result<Self, PluginError> {
+        let sandbox = engines.sandbox(Class::Auth);
+        let policy = Configured::load(engines, sandbox, artifact, config, grants, services)?;
         let auth = wit::GuestIndices::new(policy.pre())
-            .map_err(|error| policy.fail("load", Cause::WrongTypes(format!("{error:#}"))))?;
+            .map_err(|error| format!("{error:#}"))
+            .map_err(|why| policy.fail("load", interface::explain(artifact.bytes(), why)))?;
         start(&policy, &auth)?;
         Ok(Self { policy, auth })
     }
@@ -117,13 +134,36 @@ impl AuthPolicy {
         self.policy.digest()
     }
 
-    /// Asks for one decision. Takes up to 50 ms of a thread: not for an async one.
+    /// What it was granted.
+    pub fn grants(&self) -> &Grants {
+        self.policy.grants()
+    }
+
+    pub(crate) fn subject(&self) -> (&str, Digest, &str, &Grants) {
+        self.policy.subject()
+    }
+
+    /// Makes an instance and drops it again, without asking it anything.
+    ///
+    /// # Errors
+    /// When it traps while it starts, or does not take its configuration any more.
+    pub fn probe(&self) -> Result<(), PluginError> {
+        start(&self.policy, &self.auth).map(drop)
+    }
+
+    /// Asks for one decision. Takes up to 50 ms of a thread, and two seconds more if it
+    /// waits for what it was granted: not for an async one.
     ///
     /// # Errors
     /// When the policy cannot decide, is stopped, or grants what is no name.
     pub fn authorize(&self, attempt: &Attempt) -> Result<Decision, PluginError> {
         let (mut live, guest) = start(&self.policy, &self.auth)?;
-        let question = question(attempt);
+        if live.shimmed() {
+            // Two who differ in their password alone get the same numbers.
+            live.set_moment(attempt.at_ms, &Attempt { password: None, ..attempt.clone() });
+        }
+        live.make_room(1);
+        let question = question(attempt, self.policy.grants());
         let answer = live.call("authorize", Class::Auth.call_budget(1), |store| {
             guest.call_authorize(store, &question)
         })?;
@@ -142,7 +182,7 @@ fn start(policy: &Configured, auth: &wit::GuestIndices) -> Result<(Live, wit::Gu
     Ok((live, guest))
 }
 
-fn question(attempt: &Attempt) -> wit::Attempt {
+fn question(attempt: &Attempt, grants: &Grants) -> wit::Attempt {
     wit::Attempt {
         remote_ip: attempt.remote_ip.to_string(),
         listener: attempt.listener.clone(),
@@ -152,7 +192,7 @@ fn question(attempt: &Attempt) -> wit::Attempt {
         },
         tls: attempt.tls,
         user: attempt.user.clone(),
-        password: attempt.password.clone(),
+        password: attempt.password.clone().filter(|_| grants.credential),
         user_agent: attempt.user_agent.clone(),
         at: attempt.at_ms,
     }
@@ -174,6 +214,7 @@ fn decision(answer: wit::Decision) -> Result<Decision, Cause> {
                 worker: grant.worker,
                 ttl_s: grant.ttl_s,
                 start_difficulty: grant.start_difficulty.and_then(Difficulty::from_units),
+                max_sessions: grant.max_sessions,
                 tags: grant.tags,
             }))
         }

@@ -4,7 +4,7 @@
 
 pub(crate) mod component {
     wasmtime::component::bindgen!({
-        path: "../../../wit",
+        path: "../../../wit/0.1",
         inline: "
             package chimera:halves;
             world component {
@@ -16,9 +16,25 @@ pub(crate) mod component {
     });
 }
 
+/// The imports an auth policy may be granted.
+pub(crate) mod granted {
+    wasmtime::component::bindgen!({
+        path: "../../../wit/0.1",
+        inline: "
+            package chimera:halves;
+            world granted {
+                import chimera:pool/kv@0.1.0;
+                import chimera:pool/fetch@0.1.0;
+                import chimera:pool/secrets@0.1.0;
+            }
+        ",
+        world: "chimera:halves/granted",
+    });
+}
+
 pub(crate) mod payout {
     wasmtime::component::bindgen!({
-        path: "../../../wit",
+        path: "../../../wit/0.1",
         inline: "
             package chimera:halves;
             world payout { export chimera:pool/payout@0.1.0; }
@@ -30,7 +46,7 @@ pub(crate) mod payout {
 
 pub(crate) mod auth {
     wasmtime::component::bindgen!({
-        path: "../../../wit",
+        path: "../../../wit/0.1",
         inline: "
             package chimera:halves;
             world auth { export chimera:pool/auth@0.1.0; }
@@ -42,7 +58,7 @@ pub(crate) mod auth {
 
 pub(crate) mod difficulty {
     wasmtime::component::bindgen!({
-        path: "../../../wit",
+        path: "../../../wit/0.1",
         inline: "
             package chimera:halves;
             world difficulty { export chimera:pool/difficulty@0.1.0; }

@@ -100,8 +100,9 @@ fn intact(entry: &[u8]) -> Option<&[u8]> {
 }
 
 #[expect(unsafe_code, reason = "native code cannot be validated, only recognised")]
-fn deserialize(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Component> {
+pub(crate) fn deserialize(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: the bytes are what `serialize` gave this program (checksum), in a directory
-    // nobody else may write to (documented for operators), for an engine like this one (name).
+    // nobody else may write to (documented for operators), for an engine like this one (name);
+    // or what the process that started this one was given by it (documented for callers).
     unsafe { Component::deserialize(engine, compiled) }
 }

@@ -3,11 +3,17 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// A kind of component, with its own engine: limits of time are compiled into code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Class {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// Payout schemes.
     Payout,
+    /// Auth policies.
     Auth,
+    /// Difficulty strategies.
     Difficulty,
 }
 
@@ -20,6 +26,15 @@ pub(crate) enum Budget {
     Ticks(u64),
 }
 
+/// What one call may hold and answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// All linear memories of a component together.
+    pub(crate) memory_bytes: usize,
+    /// What one call may hand to the host.
+    pub(crate) answer_bytes: usize,
+}
+
 /// The epoch engines' clock. The design asks for 1 ms where difficulties are set; budgets
 /// there are tens of milliseconds, and a thousand wake-ups a second cost more than they tell.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
@@ -29,11 +44,17 @@ const FUEL_BASE: u64 = 50_000_000;
 /// Per row; the shipped schemes take less than a hundred.
 const FUEL_PER_ROW: u64 = 5_000;
 
+/// More rows get no more memory: 1 GiB is the most a settlement may take.
+const ROWS_MAX: u64 = (768 << 20) / 512;
+/// Python and JavaScript take 20 to 100 times the instructions.
+const INTERPRETED: u64 = 100;
+
 impl Class {
-    pub(crate) const ALL: [Self; 3] = [Self::Payout, Self::Auth, Self::Difficulty];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Payout, Self::Auth, Self::Difficulty];
 
     /// The world a component of this class implements.
-    pub(crate) const fn world(self) -> &'static str {
+    pub const fn world(self) -> &'static str {
         match self {
             Self::Payout => "payout-scheme",
             Self::Auth => "auth-policy",
@@ -42,7 +63,7 @@ impl Class {
     }
 
     /// The export that makes it one.
-    pub(crate) const fn interface(self) -> &'static str {
+    pub const fn interface(self) -> &'static str {
         match self {
             Self::Payout => "chimera:pool/payout@0.1.0",
             Self::Auth => "chimera:pool/auth@0.1.0",
@@ -59,22 +80,30 @@ impl Class {
     /// (copying what it logs) costs the component next to nothing.
     pub(crate) const LAST_RESORT: Budget = Budget::ticks(Duration::from_secs(60));
 
-    /// All linear memories of a component together.
-    pub(crate) const fn memory_bytes_max(self) -> usize {
-        match self {
-            Self::Payout => 256 << 20,
-            Self::Auth => 64 << 20,
-            Self::Difficulty => 16 << 20,
-        }
+    /// What a call about so many rows may take. A settlement of a million accounts fits: each
+    /// row comes in with tens of bytes, is copied once or twice, and goes out with a few.
+    pub(crate) const fn room(self, rows: u64) -> Room {
+        let rows = if rows > ROWS_MAX { ROWS_MAX } else { rows } as usize;
+        let (memory_bytes, answer_bytes) = match self {
+            Self::Payout => ((256 << 20) + rows * 512, (64 << 20) + rows * 64),
+            Self::Auth => (64 << 20, 1 << 20),
+            // Nine words for each of 50,000 sessions.
+            Self::Difficulty => (16 << 20, 4 << 20),
+        };
+        Room { memory_bytes, answer_bytes }
     }
 
-    /// What one call may hand to the host: a settlement of a million rows, one decision,
-    /// nine words for each of 50,000 sessions.
-    pub(crate) const fn answer_bytes_max(self) -> usize {
+    /// What setting up may take: describing, validating, configuring, planning.
+    pub(crate) const fn setup_room(self) -> Room {
+        Room { answer_bytes: 1 << 20, ..self.room(0) }
+    }
+
+    /// The largest component of this class. Interpreters bring their language with them;
+    /// where compiled code is expected a large one is a mistake.
+    pub(crate) const fn binary_bytes_max(self, interpreted: bool) -> usize {
         match self {
-            Self::Payout => 64 << 20,
-            Self::Auth => 1 << 20,
-            Self::Difficulty => 4 << 20,
+            Self::Difficulty if !interpreted => 2 << 20,
+            Self::Payout | Self::Auth | Self::Difficulty => 32 << 20,
         }
     }
 
@@ -98,6 +127,14 @@ impl Class {
 }
 
 impl Budget {
+    /// For a component that interprets a program: the grant `interpreted`.
+    pub(crate) const fn interpreted(self) -> Self {
+        match self {
+            Self::Fuel(fuel) => Self::Fuel(fuel.saturating_mul(INTERPRETED)),
+            Self::Ticks(ticks) => Self::Ticks(ticks.saturating_mul(INTERPRETED)),
+        }
+    }
+
     /// Rounded up, and one more for the tick that has begun.
     const fn ticks(time: Duration) -> Self {
         Self::Ticks(time.as_millis().div_ceil(TICK.as_millis()) as u64 + 1)

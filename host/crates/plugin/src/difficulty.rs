@@ -1,50 +1,61 @@
 //! Difficulty strategies: one long-lived instance, called with all sessions due at once.
 //! What it remembers of a session is in the batch, so the instance can be replaced any time.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 
 use chimera_pow::Difficulty;
+use serde::{Deserialize, Serialize};
 
 use crate::bindings::difficulty::exports::chimera::pool::difficulty as wit;
 use crate::class::{Budget, Class};
 use crate::component::{Configured, Live};
-use crate::{Artifact, Cause, Digest, Engines, Info, PluginError};
+use crate::{
+    Artifact, Cause, Digest, Engines, Grants, Info, PluginError, Services, interface, units,
+};
 
-/// `wit/difficulty.wit`.
+/// `wit/0.1/difficulty.wit`.
 const STATE_WORDS_MAX: u32 = 8;
-/// What an instance leaks is given back after so many calls: hours.
-const CALLS_MAX: u32 = 100_000;
+/// What an instance leaks is given back after so many calls: hours. Not all at once.
+const CALLS: u32 = 100_000;
 
 /// A loaded difficulty strategy with its configuration.
 pub struct DifficultyStrategy {
     strategy: Configured,
     difficulty: wit::GuestIndices,
     state_words: usize,
-    running: Mutex<Option<Running>>,
+    /// Boxed: it is taken out for every call.
+    running: Mutex<Option<Box<Running>>>,
 }
 
 struct Running {
     live: Live,
     guest: wit::Guest,
-    calls: u32,
+    calls_left: u32,
 }
 
 /// A new session.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hello {
     /// What the miner calls itself.
     pub user_agent: String,
     /// The difficulty it asked for.
+    #[serde(with = "units")]
     pub hint: Option<Difficulty>,
+    /// What the same worker had when it was last seen.
+    #[serde(with = "units")]
+    pub previous: Option<Difficulty>,
     /// The lowest it may get.
+    #[serde(with = "units::given")]
     pub minimum: Difficulty,
     /// The highest it may get.
+    #[serde(with = "units::given")]
     pub maximum: Difficulty,
 }
 
 /// Sessions due for evaluation, in columns of one row each. Difficulties are in units of
 /// 2^-32 ([`Difficulty::to_units`]).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
     /// The difficulty each has.
     pub current: Vec<u64>,
@@ -69,7 +80,7 @@ pub struct Batch {
 }
 
 /// What shall become of the sessions of a batch, row by row.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdicts {
     /// The next difficulty, within the row's bounds, in units of 2^-32; `None` to keep.
     pub next: Vec<Option<u64>>,
@@ -84,15 +95,19 @@ impl DifficultyStrategy {
     /// # Errors
     /// When it is no difficulty strategy, when it refuses the configuration, or when it
     /// misbehaves while it describes, validates, configures or says how much it remembers.
-    pub fn load(engines: &Engines, artifact: &Artifact, config: &str) -> Result<Self, PluginError> {
-        let strategy = Configured::load(engines, Class::Difficulty, artifact, config)?;
+    pub fn load(
+        engines: &Engines,
+        artifact: &Artifact,
+        config: &str,
+        grants: &Grants,
+    ) -> Result<Self, PluginError> {
+        let (sandbox, services) = (engines.sandbox(Class::Difficulty), Services::none());
+        let strategy = Configured::load(engines, sandbox, artifact, config, grants, services)?;
         let difficulty = wit::GuestIndices::new(strategy.pre())
-            .map_err(|error| strategy.fail("load", Cause::WrongTypes(format!("{error:#}"))))?;
-        let mut running = Running::start(&strategy, &difficulty)?;
-        let guest = &running.guest;
-        let budget = Class::Difficulty.setup_budget();
-        let state_words =
-            running.live.call("state-words", budget, |store| guest.call_state_words(store))?;
+            .map_err(|error| format!("{error:#}"))
+            .map_err(|why| strategy.fail("load", interface::explain(artifact.bytes(), why)))?;
+        let mut running = Box::new(Running::start(&strategy, &difficulty)?);
+        let state_words = running.state_words()?;
         if state_words > STATE_WORDS_MAX {
             let cause = format!("{state_words} words of state; {STATE_WORDS_MAX} are allowed");
             return Err(strategy.fail("state-words", Cause::BadAnswer(cause)));
@@ -116,9 +131,27 @@ impl DifficultyStrategy {
         self.strategy.digest()
     }
 
+    /// What it was granted.
+    pub fn grants(&self) -> &Grants {
+        self.strategy.grants()
+    }
+
+    pub(crate) fn subject(&self) -> (&str, Digest, &str, &Grants) {
+        self.strategy.subject()
+    }
+
     /// Words of state per session.
     pub const fn state_words(&self) -> usize {
         self.state_words
+    }
+
+    /// Makes the cheapest call there is: an instance runs and answers.
+    ///
+    /// # Errors
+    /// When it is stopped, or has another mind than at first.
+    pub fn probe(&self) -> Result<(), PluginError> {
+        let words = self.call(0, |running, _| running.state_words())?;
+        self.check_length("state-words", "words of state", self.state_words, words as usize)
     }
 
     /// The first difficulties of new sessions, each within its bounds.
@@ -129,6 +162,7 @@ impl DifficultyStrategy {
         let question: Vec<wit::Hello> = hello.iter().map(question).collect();
         let answer = self.call(hello.len(), |running, budget| {
             let guest = &running.guest;
+            running.live.set_moment(0, &hello);
             running.live.call("initial", budget, |store| guest.call_initial(store, &question))
         })?;
         let first = answer.map_err(|verdict| self.strategy.fail("initial", verdict.into()))?;
@@ -151,9 +185,11 @@ impl DifficultyStrategy {
         self.check_batch(&batch)?;
         let bounds: Vec<(u64, u64)> =
             batch.minimum.iter().copied().zip(batch.maximum.iter().copied()).collect();
+        let seed = self.strategy.shimmed().then(|| batch.clone());
         let question = wit::Batch::from(batch);
         let answer = self.call(rows, |running, budget| {
             let guest = &running.guest;
+            running.live.set_moment(0, &seed);
             running.live.call("retarget", budget, |store| guest.call_retarget(store, &question))
         })?;
         let answer = answer.map_err(|verdict| self.strategy.fail("retarget", verdict.into()))?;
@@ -175,10 +211,10 @@ impl DifficultyStrategy {
         // A poisoned lock is a caller's panic; the instance was taken out before.
         let mut slot = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let mut running = match slot.take() {
-            Some(running) if running.calls < CALLS_MAX => running,
-            _ => Running::start(&self.strategy, &self.difficulty)?,
+            Some(running) if running.calls_left > 0 => running,
+            _ => Box::new(Running::start(&self.strategy, &self.difficulty)?),
         };
-        running.calls += 1;
+        running.calls_left -= 1;
         let answer = call(&mut running, Class::Difficulty.call_budget(rows as u64))?;
         *slot = Some(running);
         Ok(answer)
@@ -222,10 +258,19 @@ impl DifficultyStrategy {
 impl Running {
     fn start(strategy: &Configured, difficulty: &wit::GuestIndices) -> Result<Self, PluginError> {
         let mut live = strategy.start()?;
+        live.make_room(0);
         let guest = difficulty
             .load(&mut live.store, &live.instance)
             .map_err(|error| strategy.fail("load", Cause::WrongTypes(format!("{error:#}"))))?;
-        Ok(Self { live, guest, calls: 0 })
+        // Any source of differences will do; this one is at hand.
+        let spread = RandomState::new().hash_one(0) % u64::from(CALLS / 5);
+        Ok(Self { live, guest, calls_left: CALLS - CALLS / 10 + spread as u32 })
+    }
+
+    fn state_words(&mut self) -> Result<u32, PluginError> {
+        let guest = &self.guest;
+        let budget = Class::Difficulty.setup_budget();
+        self.live.call("state-words", budget, |store| guest.call_state_words(store))
     }
 }
 
@@ -233,6 +278,7 @@ fn question(hello: &Hello) -> wit::Hello {
     wit::Hello {
         user_agent: hello.user_agent.clone(),
         hint: hello.hint.map(Difficulty::to_units),
+        previous: hello.previous.map(Difficulty::to_units),
         minimum: hello.minimum.to_units(),
         maximum: hello.maximum.to_units(),
     }

@@ -1,7 +1,9 @@
 //! Everything that can be wrong with a component, told so that its author can mend it.
 
+use std::sync::Arc;
+
 use crate::bindings::component::chimera::pool::types;
-use crate::{Diagnostic, Trap};
+use crate::{Diagnostic, PostMortem, Trap};
 
 /// A component failed; the pool has lost a decision, nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,6 +15,14 @@ pub struct PluginError {
     pub call: &'static str,
     /// What went wrong.
     pub cause: Cause,
+    /// Where it was, if it trapped.
+    pub post_mortem: Option<Arc<PostMortem>>,
+}
+
+impl PluginError {
+    pub(crate) fn new(plugin: &str, call: &'static str, cause: Cause) -> Self {
+        Self { plugin: plugin.to_owned(), call, cause, post_mortem: None }
+    }
 }
 
 /// What went wrong.
@@ -35,6 +45,21 @@ pub enum Cause {
         /// Bytes the last section needs, at least.
         needed: usize,
     },
+    /// More than a component of its class has.
+    #[error(
+        "{bytes} bytes; a {world} has at most {limit}{}",
+        if *.interpreted { "" } else { ", unless it is granted to be \"interpreted\"" }
+    )]
+    TooLarge {
+        /// The world that was expected.
+        world: &'static str,
+        /// Its size.
+        bytes: usize,
+        /// What it may have.
+        limit: usize,
+        /// Whether the grant is given, or would not help.
+        interpreted: bool,
+    },
     /// It does not validate or compile.
     #[error("no valid component: {0}")]
     Invalid(String),
@@ -50,12 +75,22 @@ pub enum Cause {
         /// What it has.
         exports: Vec<String>,
     },
-    /// It wants what a component of its class does not get.
+    /// It wants what the operator could give it, and has not.
     #[error(
-        "imports {}, which a {world} is not given; \
-         for Rust, --target wasm32-unknown-unknown avoids wasi imports", list(.imports)
+        "asks for {}, which is not granted; to grant it: auth.grants = [{}]",
+        list(.imports), .grants.join(", ")
     )]
     NotGranted {
+        /// The interfaces it imports that take a grant.
+        imports: Vec<String>,
+        /// What its grants would have to be, quoted; `NAME` stands for a name of the operator's.
+        grants: Vec<String>,
+    },
+    /// It wants what a component of its class does not get.
+    #[error(
+        "imports {}, which a {world} is not given{}", list(.imports), hint(.imports)
+    )]
+    NotGiven {
         /// The world that was expected.
         world: &'static str,
         /// What it wants beyond it.
@@ -142,6 +177,16 @@ impl From<types::PluginError> for Cause {
             types::PluginError::Internal(message) => (Refusal::Internal, message),
         };
         Self::Refused { kind, message: clip(message) }
+    }
+}
+
+fn hint(imports: &[String]) -> &'static str {
+    if imports.iter().any(|import| import.starts_with("wasi:")) {
+        "; of wasi 0.2, cli, io, clocks, filesystem and random are answered (without a system \
+         behind them), sockets and http never; for Rust, --target wasm32-unknown-unknown \
+         avoids wasi imports"
+    } else {
+        ""
     }
 }
 

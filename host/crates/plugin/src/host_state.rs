@@ -6,33 +6,77 @@ use wasmtime::ResourceLimiter;
 use wasmtime::component::HasData;
 
 use crate::bindings::component::chimera::pool::{log, types};
-use crate::class::Class;
+use crate::class::Room;
+use crate::granted::Granted;
 use crate::log::Voice;
+use crate::wasi::Ambient;
 
 /// wit-component makes three core instances and two tables; composed components a few more.
 const INSTANCES_MAX: usize = 64;
 const TABLES_MAX: usize = 64;
 const MEMORIES_MAX: usize = 8;
 /// Function tables hold one entry per function whose address is taken.
-const TABLE_ELEMENTS_MAX: usize = 100_000;
+pub(crate) const TABLE_ELEMENTS_MAX: usize = 100_000;
 
 /// The data of a store.
 pub(crate) struct HostState {
-    class: Class,
+    room: Room,
     memory_bytes: usize,
     /// The memory size that was refused, if one was.
     refused_bytes: Option<usize>,
     voice: Voice,
+    granted: Granted,
+    ambient: Ambient,
 }
 
 impl HostState {
-    pub(crate) fn new(class: Class, plugin: Arc<str>) -> Self {
-        Self { class, memory_bytes: 0, refused_bytes: None, voice: Voice::new(plugin) }
+    pub(crate) fn new(room: Room, plugin: Arc<str>, granted: Granted, ambient: Ambient) -> Self {
+        let voice = Voice::new(plugin);
+        Self { room, memory_bytes: 0, refused_bytes: None, voice, granted, ambient }
     }
 
-    /// A new call: it may log again.
+    /// A new call: it may log, wait and ask again.
     pub(crate) fn begin_call(&mut self) {
         self.voice.begin_call();
+        self.granted.begin_call();
+    }
+
+    /// The call is over: what it printed last may lack its end of line.
+    pub(crate) fn end_call(&mut self) {
+        let [out, err] = self.ambient.rest();
+        for (level, rest) in [(log::Level::Info, out), (log::Level::Warn, err)] {
+            if let Some(line) = rest {
+                self.printed(level, &line);
+            }
+        }
+    }
+
+    /// What an ordinary program of WASI meets instead of a system.
+    pub(crate) const fn ambient(&mut self) -> &mut Ambient {
+        &mut self.ambient
+    }
+
+    /// A line on standard output or standard error.
+    pub(crate) fn printed(&mut self, level: log::Level, line: &str) {
+        self.voice.print(level, line);
+    }
+
+    /// What it has by grant.
+    pub(crate) const fn granted(&mut self) -> &mut Granted {
+        &mut self.granted
+    }
+
+    pub(crate) const fn room(&self) -> Room {
+        self.room
+    }
+
+    pub(crate) const fn set_room(&mut self, room: Room) {
+        self.room = room;
+    }
+
+    /// All linear memories together.
+    pub(crate) const fn memory_bytes(&self) -> usize {
+        self.memory_bytes
     }
 
     pub(crate) fn refused_bytes(&self) -> Option<usize> {
@@ -66,7 +110,7 @@ impl ResourceLimiter for HostState {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let bytes = self.memory_bytes.saturating_add(desired.saturating_sub(current));
-        if bytes > self.class.memory_bytes_max() {
+        if bytes > self.room.memory_bytes {
             self.refused_bytes = Some(bytes);
             wasmtime::bail!("memory of {bytes} bytes refused");
         }

@@ -32,6 +32,21 @@ impl Voice {
         self.last_error.as_deref()
     }
 
+    /// A line of standard output or standard error. A panic's text comes in several, after
+    /// each other, on standard error.
+    pub(crate) fn print(&mut self, level: Level, line: &str) {
+        let before = self.last_error.take();
+        self.write(level, line);
+        self.last_error = before;
+        if level == Level::Warn {
+            let said = self.last_error.get_or_insert_default();
+            if said.len() + line.len() < MESSAGE_BYTES_MAX {
+                said.push_str(if said.is_empty() { "" } else { "; " });
+                said.push_str(line);
+            }
+        }
+    }
+
     pub(crate) fn write(&mut self, level: Level, message: &str) {
         let message = &message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)];
         // Kept even when the log is full: it explains a trap.

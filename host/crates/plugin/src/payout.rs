@@ -6,14 +6,14 @@ use chimera_ledger::{
 };
 
 use crate::bindings::payout::exports::chimera::pool::payout as wit;
-use crate::class::Class;
+use crate::class::{Budget, Class};
 use crate::component::{Configured, Live};
-use crate::{Artifact, Cause, Digest, Engines, Info, PluginError};
+use crate::{Artifact, Cause, Digest, Engines, Grants, Info, PluginError, Services, interface};
 
-/// `wit/payout.wit`: finer than a thousandth of a window is noise.
+/// `wit/0.1/payout.wit`: finer than a thousandth of a window is noise.
 const BUCKETS_MAX: u16 = 1024;
-/// Kept with every settlement: 24 bytes for each of 500,000 accounts.
-const STATE_BYTES_MAX: usize = 12 << 20;
+/// Kept with every settlement: 32 bytes for each of a million accounts.
+const STATE_BYTES_MAX: usize = 32 << 20;
 /// For people: more is not read.
 const NOTES_MAX: usize = 32;
 const NOTE_BYTES_MAX: usize = 512;
@@ -25,16 +25,36 @@ pub struct PayoutScheme {
     plan: Plan,
 }
 
+/// What one settlement took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Instructions, nearly.
+    pub fuel: u64,
+    /// How many it might have taken.
+    pub fuel_budget: u64,
+    /// Linear memory of its instance, at the end and at its most.
+    pub memory_bytes: usize,
+    /// How much it might have had.
+    pub memory_bytes_max: usize,
+}
+
 impl PayoutScheme {
     /// Loads a component as a payout scheme. `config` is JSON; empty text means all defaults.
     ///
     /// # Errors
     /// When it is no payout scheme, when it refuses the configuration, or when it misbehaves
     /// while it describes, validates, configures or plans: all before the first settlement.
-    pub fn load(engines: &Engines, artifact: &Artifact, config: &str) -> Result<Self, PluginError> {
-        let scheme = Configured::load(engines, Class::Payout, artifact, config)?;
+    pub fn load(
+        engines: &Engines,
+        artifact: &Artifact,
+        config: &str,
+        grants: &Grants,
+    ) -> Result<Self, PluginError> {
+        let (sandbox, services) = (engines.sandbox(Class::Payout), Services::none());
+        let scheme = Configured::load(engines, sandbox, artifact, config, grants, services)?;
         let payout = wit::GuestIndices::new(scheme.pre())
-            .map_err(|error| scheme.fail("load", Cause::WrongTypes(format!("{error:#}"))))?;
+            .map_err(|error| format!("{error:#}"))
+            .map_err(|why| scheme.fail("load", interface::explain(artifact.bytes(), why)))?;
         let (mut live, guest) = start(&scheme, &payout)?;
         let plan = live
             .call("make-plan", Class::Payout.setup_budget(), |store| guest.call_make_plan(store))?;
@@ -60,6 +80,15 @@ impl PayoutScheme {
         self.scheme.digest()
     }
 
+    /// What it was granted.
+    pub fn grants(&self) -> &Grants {
+        self.scheme.grants()
+    }
+
+    pub(crate) fn subject(&self) -> (&str, Digest, &str, &Grants) {
+        self.scheme.subject()
+    }
+
     /// Which events and which window it wants.
     pub const fn plan(&self) -> &Plan {
         &self.plan
@@ -73,15 +102,58 @@ impl PayoutScheme {
     /// be asked again, of this or another scheme: nothing has changed.
     pub fn settle(&self, request: &Request) -> Result<Proposal, PluginError> {
         let (mut live, guest) = start(&self.scheme, &self.payout)?;
-        let rows = request.accounts.key.len();
-        // Whatever is read costs; state is mostly rows of accounts that did not work.
-        let work = rows + request.slices.account.len() + request.state.len() / 16;
-        let budget = Class::Payout.call_budget(work as u64);
+        self.ask(&mut live, &guest, request)
+    }
+
+    /// Asks one instance for the same settlement several times, and measures each: for checks
+    /// of determinism and cost. Settlements of the pool get a fresh instance each.
+    ///
+    /// # Errors
+    /// As [`Self::settle`], at the first call that fails.
+    pub fn settle_repeatedly(
+        &self,
+        request: &Request,
+        times: usize,
+    ) -> Result<Vec<(Proposal, Usage)>, PluginError> {
+        let (mut live, guest) = start(&self.scheme, &self.payout)?;
+        let rows = rows_read(request);
+        let budget = Class::Payout.call_budget(rows);
+        let interpreted = self.scheme.grants().interpreted;
+        let fuel_budget = match if interpreted { budget.interpreted() } else { budget } {
+            Budget::Fuel(fuel) => fuel,
+            Budget::Ticks(_) => 0,
+        };
+        let mut answers = Vec::with_capacity(times);
+        for _ in 0..times {
+            let proposal = self.ask(&mut live, &guest, request)?;
+            let left = live.store.get_fuel().unwrap_or(0);
+            let usage = Usage {
+                fuel: fuel_budget.saturating_sub(left),
+                fuel_budget,
+                memory_bytes: live.store.data().memory_bytes(),
+                memory_bytes_max: Class::Payout.room(rows).memory_bytes,
+            };
+            answers.push((proposal, usage));
+        }
+        Ok(answers)
+    }
+
+    fn ask(
+        &self,
+        live: &mut Live,
+        guest: &wit::Guest,
+        request: &Request,
+    ) -> Result<Proposal, PluginError> {
+        let work = rows_read(request);
+        let budget = Class::Payout.call_budget(work);
+        live.make_room(work);
+        live.set_moment(moment(&request.event), request);
         let question = question(request);
         let answer = live.call("settle", budget, |store| guest.call_settle(store, &question))?;
+        let accounts = request.accounts.key.len();
         answer
             .map_err(Cause::from)
-            .and_then(|outcome| proposal(outcome, rows))
+            .and_then(|outcome| proposal(outcome, accounts))
             .map_err(|cause| self.scheme.fail("settle", cause))
     }
 
@@ -93,6 +165,12 @@ impl PayoutScheme {
         let state = self.scheme.start()?.migrate(since, state)?;
         checked_state(state).map_err(|cause| self.scheme.fail("migrate", cause))
     }
+}
+
+/// Whatever is read costs; state is mostly rows of accounts that did not work.
+fn rows_read(request: &Request) -> u64 {
+    let rows = request.accounts.key.len() + request.slices.account.len() + request.state.len() / 16;
+    rows as u64
 }
 
 fn start(
@@ -123,8 +201,17 @@ fn checked_plan(plan: wit::Plan) -> Result<Plan, Cause> {
     let kind = match plan.kind {
         wit::SchemeKind::Distribute => SchemeKind::Distribute,
         wit::SchemeKind::Accrue => SchemeKind::Accrue,
+        wit::SchemeKind::Hybrid => SchemeKind::Hybrid,
     };
     Ok(Plan { kind, window, buckets: plan.buckets, carry_max: plan.max_carry })
+}
+
+/// What a clock shows during a settlement.
+const fn moment(event: &Event) -> u64 {
+    match *event {
+        Event::Block { found_at_ms, .. } => found_at_ms,
+        Event::Interval { ended_at_ms, .. } => ended_at_ms,
+    }
 }
 
 fn question(request: &Request) -> wit::Request {
@@ -151,14 +238,19 @@ fn event(event: &Event) -> wit::Event {
                 finder,
             })
         }
-        Event::Interval { started_at_ms, ended_at_ms, network_work, expected_reward } => {
-            wit::Event::Interval(wit::IntervalEvent {
-                started_at: started_at_ms,
-                ended_at: ended_at_ms,
-                network_work,
-                expected_reward,
-            })
-        }
+        Event::Interval {
+            started_at_ms,
+            ended_at_ms,
+            network_work,
+            expected_reward,
+            expected_fees,
+        } => wit::Event::Interval(wit::IntervalEvent {
+            started_at: started_at_ms,
+            ended_at: ended_at_ms,
+            network_work,
+            expected_reward,
+            expected_fees,
+        }),
     }
 }
 

@@ -23,6 +23,11 @@ impl Registry {
         Ok(registry)
     }
 
+    /// The operator's directory.
+    pub fn directory(&self) -> Option<&Path> {
+        self.directory.as_deref()
+    }
+
     /// A component by name.
     ///
     /// # Errors

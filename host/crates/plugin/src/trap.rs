@@ -1,8 +1,6 @@
 //! How a call can die. A trap is a defect of the component, never a verdict.
 
-use wasmtime::WasmBacktrace;
-
-use crate::class::{Budget, Class, TICK};
+use crate::class::{Budget, TICK};
 use crate::host_state::HostState;
 
 /// Why a component was stopped.
@@ -54,11 +52,12 @@ impl Trap {
     pub(crate) fn read(
         error: &wasmtime::Error,
         state: &HostState,
-        class: Class,
         budget: Budget,
+        at: Option<&str>,
     ) -> Self {
+        let room = state.room();
         if let Some(wanted) = state.refused_bytes() {
-            return Self::Memory { wanted, limit: class.memory_bytes_max() };
+            return Self::Memory { wanted, limit: room.memory_bytes };
         }
         match (error.downcast_ref::<wasmtime::Trap>(), budget) {
             (Some(wasmtime::Trap::OutOfFuel), Budget::Fuel(fuel)) => Self::OutOfFuel { fuel },
@@ -68,21 +67,15 @@ impl Trap {
             (Some(wasmtime::Trap::StackOverflow), _) => Self::Stack,
             // The runtime keeps the type of this one to itself.
             _ if error.root_cause().to_string().contains("fuel allocated for hostcalls") => {
-                Self::AnswerTooLarge { limit: class.answer_bytes_max() }
+                Self::AnswerTooLarge { limit: room.answer_bytes }
             }
             _ => Self::Crash {
                 what: error.root_cause().to_string().replacen("wasm trap: ", "", 1),
-                at: innermost(error),
+                at: at.map(str::to_owned),
                 said: state.last_error().map(str::to_owned),
             },
         }
     }
-}
-
-fn innermost(error: &wasmtime::Error) -> Option<String> {
-    let frame = error.downcast_ref::<WasmBacktrace>()?.frames().first()?;
-    // The alternate form leaves the hash out.
-    frame.func_name().map(|name| format!("{:#}", rustc_demangle::demangle(name)))
 }
 
 fn place(at: &Option<String>) -> String {

@@ -3,14 +3,11 @@
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::Cause;
 use crate::class::Class;
+use crate::{Asks, Cause, Grants};
 
 /// Exported by every component.
 const PLUGIN: &str = "chimera:pool/plugin@0.1.0";
-
-/// All a component is given: a log, and types without functions.
-const GRANTED: [&str; 2] = ["chimera:pool/log@0.1.0", "chimera:pool/types@0.1.0"];
 
 const MAGIC: &[u8] = b"\0asm";
 /// Version 1, layer 0.
@@ -38,12 +35,14 @@ pub(crate) fn check_bytes(bytes: &[u8]) -> Result<(), Cause> {
     Ok(())
 }
 
-/// The exports its class needs, and no import it is not given.
+/// The exports its class needs, and no import it is not given or granted. Answers what it
+/// asks for.
 pub(crate) fn check_world(
     component: &Component,
     engine: &Engine,
     class: Class,
-) -> Result<(), Cause> {
+    grants: &Grants,
+) -> Result<Asks, Cause> {
     let ty = component.component_type();
     let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
     for needed in [class.interface(), PLUGIN] {
@@ -52,15 +51,10 @@ pub(crate) fn check_world(
             return Err(Cause::WrongWorld { world, missing, exports });
         }
     }
-    let imports: Vec<String> = ty
-        .imports(engine)
-        .map(|(name, _)| name.to_owned())
-        .filter(|name| !GRANTED.contains(&name.as_str()))
-        .collect();
-    if imports.is_empty() {
-        return Ok(());
-    }
-    Err(Cause::NotGranted { world: class.world(), imports })
+    let imports: Vec<&str> = ty.imports(engine).map(|(name, _)| name).collect();
+    let asks = Asks::by_imports(imports);
+    asks.check(class, grants)?;
+    Ok(asks)
 }
 
 fn beginning(bytes: &[u8]) -> String {

@@ -6,6 +6,7 @@ use chimera_pow::PowHash;
 use chimera_work::WorkerId;
 use sqlx::SqliteConnection;
 
+use crate::generations::payout_generation_at;
 use crate::number::{int, uint, uint32};
 use crate::store::named;
 use crate::workers::miner;
@@ -22,8 +23,6 @@ pub struct BlockRow {
     pub seq: u64,
     /// Who found it.
     pub worker: WorkerId,
-    /// The payout generation in force.
-    pub generation: GenerationId,
     /// When it was found, ms since the Unix epoch.
     pub found_at_ms: u64,
     /// Its proof of work.
@@ -117,7 +116,9 @@ macro_rules! select_blocks {
 }
 
 impl Store {
-    /// Puts a found block on record as a candidate. Repeating it changes nothing.
+    /// Puts a found block on record as a candidate, for the payout generation that was in
+    /// force at its place: shares up to a generation's `from_seq`, and blocks placed there,
+    /// are its predecessor's. Repeating it changes nothing.
     ///
     /// # Errors
     /// When the block is on record with another height or finder, when its worker or
@@ -125,6 +126,7 @@ impl Store {
     pub async fn record_candidate(&self, row: &BlockRow) -> Result<Booking, StoreError> {
         named("record a block", async {
             let mut tx = self.begin().await?;
+            let generation = payout_generation_at(&mut tx, row.seq).await?;
             let inserted = sqlx::query(
                 "INSERT INTO block (id, height, seq, worker, generation, found_ms, pow_hash,
                                     state, detail, changed_ms, tx_fees, bytes)
@@ -135,7 +137,7 @@ impl Store {
             .bind(int("height", row.height)?)
             .bind(int("sequence number", row.seq)?)
             .bind(row.worker.0)
-            .bind(row.generation.0)
+            .bind(generation.0)
             .bind(int("time", row.found_at_ms)?)
             .bind(row.pow_hash.0.as_slice())
             .bind(BlockState::Candidate.name())

@@ -41,6 +41,16 @@ pub enum StoreError {
         /// Newest version this program knows.
         known: i64,
     },
+    /// The database was written by an earlier version of this program, and only to be read.
+    #[error(
+        "the database has schema version {found}, this program reads {known}; start the pool once to bring it up to date"
+    )]
+    OlderSchema {
+        /// Version of the database.
+        found: i64,
+        /// The version this program reads.
+        known: i64,
+    },
     /// The schema could not be brought up to date.
     #[error("cannot bring the database up to date: {0}")]
     Migration(#[source] sqlx::migrate::MigrateError),
@@ -70,6 +80,21 @@ pub enum StoreError {
     /// No such payout generation, or its component is missing.
     #[error("generation {0} is unknown")]
     UnknownGeneration(u32),
+    /// No payout scheme was ever in force.
+    #[error("no payout generation is on record")]
+    NoGeneration,
+    /// Another generation took over meanwhile, or the state it was to take over has changed.
+    #[error("the generation in force in slot {slot} has changed meanwhile")]
+    GenerationMoved {
+        /// The slot.
+        slot: String,
+    },
+    /// A scheme that was rolled back settles nothing more.
+    #[error("generation {0} was rolled back and settles nothing more")]
+    RolledBack(u32),
+    /// No such swap, or it has ended.
+    #[error("swap {0} is not under way")]
+    UnknownSwap(u64),
     /// A generation cannot take over before its predecessor, or after the log's end.
     #[error(
         "a generation cannot begin at share {from_seq}: it must be from {earliest} to {latest}"
@@ -182,6 +207,25 @@ pub enum StoreError {
         /// Bytes allowed.
         max: usize,
     },
+    /// The chain of settlement records is broken.
+    #[error("settlement {number} ({key}): {why}")]
+    RecordsDisagree {
+        /// The settlement's number.
+        number: u64,
+        /// Its key.
+        key: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// An old state of a scheme was let go of.
+    #[error(
+        "settlement {0}: the scheme's state it began with is no longer kept, so it cannot be \
+         recomputed; its sums and proofs can still be had"
+    )]
+    StateNotKept(String),
+    /// There is no database to read.
+    #[error("there is no ledger at {0}")]
+    Missing(PathBuf),
     /// What is stored cannot have been written by this program.
     #[error("the database is damaged: {0}")]
     Corrupt(String),

@@ -1,8 +1,13 @@
 //! Faults of the disk, made real through the writing connection.
 
+use chimera_ledger::{AccountName, SchemeKind};
 use chimera_pow::{Difficulty, PowHash, Work};
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 
+use crate::store::MIGRATIONS;
 use crate::{Booking, ShareRecord, Store, StoreError};
 
 async fn open(directory: &TempDir) -> Store {
@@ -143,10 +148,45 @@ async fn a_database_of_a_later_version_is_refused_and_left_alone() {
     .unwrap();
     store.close().await;
     let error = Store::open(&directory.path().join("pool.db")).await.unwrap_err();
+    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap();
     assert_eq!(
         error.to_string(),
-        "the database has schema version 9000, this program knows up to 1; use the program that wrote it"
+        format!(
+            "the database has schema version 9000, this program knows up to {known}; use the \
+             program that wrote it"
+        )
     );
+}
+
+/// A pool of the first release, with a fee, a worker and a generation, opens with this one.
+#[tokio::test]
+async fn a_database_of_the_first_release_is_brought_up_to_date() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("pool.db");
+    let file = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut old = SqliteConnection::connect_with(&file).await.unwrap();
+    let first = MIGRATIONS.iter().filter(|migration| migration.version == 1).cloned();
+    Migrator::with_migrations(first.collect()).run(&mut old).await.unwrap();
+    sqlx::raw_sql(
+        "INSERT INTO account (id, name, fee_ppm) VALUES (9, 'miner:ann', 5000);
+         INSERT INTO worker (account, name, created_ms) VALUES (9, 'rig', 7);
+         INSERT INTO component VALUES (zeroblob(32), x'00');
+         INSERT INTO generation (slot, digest, name, version, config, kind, from_seq,
+                                 state_version, state, begun_ms)
+         VALUES ('payout', zeroblob(32), 'payout-pps', '0.1.0', '{}', 'accrue', 0, 1, x'07', 3)",
+    )
+    .execute(&mut old)
+    .await
+    .unwrap();
+    old.close().await.unwrap();
+
+    let store = Store::open(&path).await.unwrap();
+    let generation = store.generation_current("payout").await.unwrap().unwrap();
+    assert_eq!(generation.facts.kind, Some(SchemeKind::Accrue));
+    assert_eq!((generation.facts.state, generation.begun_at_ms), (vec![7], 3));
+    let ann = store.miner(&AccountName::new("ann").unwrap(), 0).await.unwrap().unwrap();
+    assert_eq!(ann.fee_ppm, 5000);
+    store.verify_books().await.unwrap();
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! Which component decided from when on: a generation is a component with a canonical
-//! configuration, in force from a place in the share log. A block is settled by the
-//! generation that was in force when it was found, however many followed.
+//! configuration and grants, in force from a place in the share log. A block is settled by
+//! the generation that was in force at its place, however many followed.
 
 use chimera_ledger::SchemeKind;
+use sqlx::SqliteConnection;
 
 use crate::number::{int, uint, uint32};
 use crate::shares::last_seq;
@@ -45,10 +46,60 @@ pub struct Generation {
     pub facts: NewGeneration,
     /// When it was put on record, ms since the Unix epoch.
     pub begun_at_ms: u64,
+    /// How it came, and how it went.
+    pub life: Life,
 }
 
-/// Columns of a generation, in the order [`generation`] reads them.
-type Row = (i64, String, Vec<u8>, String, String, String, Option<String>, i64, i64, Vec<u8>, i64);
+/// How a generation came and went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Life {
+    /// What the operator granted it, as written.
+    pub grants: Vec<String>,
+    /// Who put it in force.
+    pub begun_by: String,
+    /// Hash of the slot's settings in the configuration when it took over.
+    pub settings: Option<[u8; 32]>,
+    /// When its probation ended well, ms since the Unix epoch.
+    pub proven_at_ms: Option<u64>,
+    /// When another took over, ms since the Unix epoch.
+    pub ended_at_ms: Option<u64>,
+    /// Why it was rolled back.
+    pub rolled_back: Option<String>,
+}
+
+/// A generation's columns.
+#[derive(sqlx::FromRow)]
+struct Columns {
+    id: i64,
+    slot: String,
+    digest: Vec<u8>,
+    name: String,
+    version: String,
+    config: String,
+    kind: Option<String>,
+    from_seq: i64,
+    state_version: i64,
+    state: Vec<u8>,
+    begun_ms: i64,
+    grants: String,
+    begun_by: String,
+    settings: Option<Vec<u8>>,
+    proven_ms: Option<i64>,
+    ended_ms: Option<i64>,
+    rolled_back: Option<String>,
+}
+
+/// Generations; conditions follow.
+macro_rules! select_generations {
+    ($conditions:literal) => {
+        concat!(
+            "SELECT id, slot, digest, name, version, config, kind, from_seq, state_version,
+                    state, begun_ms, grants, begun_by, settings, proven_ms, ended_ms, rolled_back
+             FROM generation ",
+            $conditions
+        )
+    };
+}
 
 impl Store {
     /// Keeps a component's bytes under their digest.
@@ -100,36 +151,9 @@ impl Store {
     ) -> Result<GenerationId, StoreError> {
         named("begin a generation", async {
             let mut tx = self.begin().await?;
-            let latest = last_seq(&mut tx).await?;
-            let (earliest,): (i64,) =
-                sqlx::query_as("SELECT coalesce(max(from_seq), 0) FROM generation WHERE slot = ?1")
-                    .bind(&new.slot)
-                    .fetch_one(&mut *tx)
-                    .await?;
-            let earliest = uint("a sequence number", earliest)?;
-            if !(earliest..=latest).contains(&new.from_seq) {
-                let from_seq = new.from_seq;
-                return Err(StoreError::GenerationOrder { from_seq, earliest, latest });
-            }
-            let (id,): (i64,) = sqlx::query_as(
-                "INSERT INTO generation (slot, digest, name, version, config, kind, from_seq,
-                                         state_version, state, begun_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) RETURNING id",
-            )
-            .bind(&new.slot)
-            .bind(new.digest.as_slice())
-            .bind(&new.name)
-            .bind(&new.version)
-            .bind(&new.config)
-            .bind(new.kind.map(kind_name))
-            .bind(int("sequence number", new.from_seq)?)
-            .bind(new.state_version)
-            .bind(&new.state)
-            .bind(int("time", now_ms)?)
-            .fetch_one(&mut *tx)
-            .await?;
+            let id = insert(&mut tx, new, now_ms).await?;
             tx.commit().await?;
-            Ok(GenerationId(uint32("a generation's id", id)?))
+            Ok(id)
         })
         .await
     }
@@ -139,7 +163,15 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn generation_current(&self, slot: &str) -> Result<Option<Generation>, StoreError> {
-        Ok(self.generations(slot).await?.pop())
+        named("read the generation in force", async {
+            let row: Option<Columns> =
+                sqlx::query_as(select_generations!("WHERE slot = ?1 ORDER BY id DESC LIMIT 1"))
+                    .bind(slot)
+                    .fetch_optional(&self.readers)
+                    .await?;
+            row.map(generation).transpose()
+        })
+        .await
     }
 
     /// All generations of a slot, oldest first.
@@ -148,12 +180,33 @@ impl Store {
     /// When the database cannot be read.
     pub async fn generations(&self, slot: &str) -> Result<Vec<Generation>, StoreError> {
         named("list generations", async {
-            let rows: Vec<Row> = sqlx::query_as(
-                "SELECT id, slot, digest, name, version, config, kind, from_seq, state_version,
-                        state, begun_ms
-                 FROM generation WHERE slot = ?1 ORDER BY id",
-            )
+            let rows: Vec<Columns> =
+                sqlx::query_as(select_generations!("WHERE slot = ?1 ORDER BY id"))
+                    .bind(slot)
+                    .fetch_all(&self.readers)
+                    .await?;
+            rows.into_iter().map(generation).collect()
+        })
+        .await
+    }
+
+    /// The latest generations of a slot, newest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn generations_before(
+        &self,
+        slot: &str,
+        before: Option<GenerationId>,
+        limit: u32,
+    ) -> Result<Vec<Generation>, StoreError> {
+        named("list the latest generations", async {
+            let rows: Vec<Columns> = sqlx::query_as(select_generations!(
+                "WHERE slot = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3"
+            ))
             .bind(slot)
+            .bind(before.map_or(i64::MAX, |id| id.0.into()))
+            .bind(limit)
             .fetch_all(&self.readers)
             .await?;
             rows.into_iter().map(generation).collect()
@@ -167,21 +220,18 @@ impl Store {
     /// When it is unknown, or the database cannot be read.
     pub async fn generation(&self, id: GenerationId) -> Result<Generation, StoreError> {
         named("read a generation", async {
-            let row: Option<Row> = sqlx::query_as(
-                "SELECT id, slot, digest, name, version, config, kind, from_seq, state_version,
-                        state, begun_ms
-                 FROM generation WHERE id = ?1",
-            )
-            .bind(id.0)
-            .fetch_optional(&self.readers)
-            .await?;
+            let row: Option<Columns> = sqlx::query_as(select_generations!("WHERE id = ?1"))
+                .bind(id.0)
+                .fetch_optional(&self.readers)
+                .await?;
             row.map(generation).ok_or(StoreError::UnknownGeneration(id.0))?
         })
         .await
     }
 
     /// The last share an accruing generation before this one was responsible for: it paid
-    /// everything up to there. 0 if none came before.
+    /// everything up to there. 0 if none came before. A hybrid pays all but fees, so the
+    /// windows of later hybrids, which divide fees only, may still reach behind it.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -193,7 +243,8 @@ impl Store {
                       WHERE next.slot = earlier.slot AND next.id > earlier.id
                       ORDER BY next.id LIMIT 1)), 0)
                  FROM generation AS earlier JOIN generation AS this ON this.slot = earlier.slot
-                 WHERE this.id = ?1 AND earlier.id < this.id AND earlier.kind = 'accrue'",
+                 WHERE this.id = ?1 AND earlier.id < this.id
+                   AND (earlier.kind = 'accrue' OR earlier.kind = 'hybrid' AND this.kind <> 'hybrid')",
             )
             .bind(id.0)
             .fetch_one(&self.readers)
@@ -204,38 +255,97 @@ impl Store {
     }
 }
 
-fn generation(row: Row) -> Result<Generation, StoreError> {
-    let (id, slot, digest, name, version, config, kind, from_seq, state_version, state, begun) =
-        row;
-    let digest = digest.try_into().expect("the schema checks the length of digests");
+/// Writes a generation behind its predecessor and not behind the log's end.
+pub(crate) async fn insert(
+    tx: &mut SqliteConnection,
+    new: &NewGeneration,
+    now_ms: u64,
+) -> Result<GenerationId, StoreError> {
+    let latest = last_seq(tx).await?;
+    let (earliest,): (i64,) =
+        sqlx::query_as("SELECT coalesce(max(from_seq), 0) FROM generation WHERE slot = ?1")
+            .bind(&new.slot)
+            .fetch_one(&mut *tx)
+            .await?;
+    let earliest = uint("a sequence number", earliest)?;
+    if !(earliest..=latest).contains(&new.from_seq) {
+        let from_seq = new.from_seq;
+        return Err(StoreError::GenerationOrder { from_seq, earliest, latest });
+    }
+    let (id,): (i64,) = sqlx::query_as(
+        "INSERT INTO generation (slot, digest, name, version, config, kind, from_seq,
+                                 state_version, state, begun_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) RETURNING id",
+    )
+    .bind(&new.slot)
+    .bind(new.digest.as_slice())
+    .bind(&new.name)
+    .bind(&new.version)
+    .bind(&new.config)
+    .bind(new.kind.map(SchemeKind::name))
+    .bind(int("sequence number", new.from_seq)?)
+    .bind(new.state_version)
+    .bind(&new.state)
+    .bind(int("time", now_ms)?)
+    .fetch_one(&mut *tx)
+    .await?;
+    Ok(GenerationId(uint32("a generation's id", id)?))
+}
+
+/// The payout generation that settles a block at a place in the log: the one that was in
+/// force at its last share before the block. What a rolled back scheme did not divide is its
+/// successor's; what it paid share by share stays its own.
+pub(crate) async fn payout_generation_at(
+    tx: &mut SqliteConnection,
+    seq: u64,
+) -> Result<GenerationId, StoreError> {
+    let found: Option<(i64,)> = sqlx::query_as(
+        "SELECT id FROM generation
+         WHERE slot = 'payout'
+           AND id >= coalesce((SELECT max(id) FROM generation
+                               WHERE slot = 'payout' AND from_seq < ?1), 0)
+           AND (rolled_back IS NULL OR kind <> 'distribute')
+         ORDER BY id LIMIT 1",
+    )
+    .bind(int("sequence number", seq)?)
+    .fetch_optional(tx)
+    .await?;
+    let (id,) = found.ok_or(StoreError::NoGeneration)?;
+    Ok(GenerationId(uint32("a generation's id", id)?))
+}
+
+fn generation(row: Columns) -> Result<Generation, StoreError> {
+    let digest = row.digest.try_into().expect("the schema checks the length of digests");
+    let settings = row.settings.map(|hash| hash.try_into().expect("the schema checks its length"));
+    let time = |at: Option<i64>| at.map(|at| uint("a time", at)).transpose();
     Ok(Generation {
-        id: GenerationId(uint32("a generation's id", id)?),
+        id: GenerationId(uint32("a generation's id", row.id)?),
         facts: NewGeneration {
-            slot,
+            slot: row.slot,
             digest,
-            name,
-            version,
-            config,
-            kind: kind.as_deref().map(kind_of).transpose()?,
-            from_seq: uint("a sequence number", from_seq)?,
-            state_version: uint32("a state version", state_version)?,
-            state,
+            name: row.name,
+            version: row.version,
+            config: row.config,
+            kind: row.kind.as_deref().map(kind_of).transpose()?,
+            from_seq: uint("a sequence number", row.from_seq)?,
+            state_version: uint32("a state version", row.state_version)?,
+            state: row.state,
         },
-        begun_at_ms: uint("a time", begun)?,
+        begun_at_ms: uint("a time", row.begun_ms)?,
+        life: Life {
+            grants: row.grants.split_whitespace().map(str::to_owned).collect(),
+            begun_by: row.begun_by,
+            settings,
+            proven_at_ms: time(row.proven_ms)?,
+            ended_at_ms: time(row.ended_ms)?,
+            rolled_back: row.rolled_back,
+        },
     })
 }
 
-const fn kind_name(kind: SchemeKind) -> &'static str {
-    match kind {
-        SchemeKind::Distribute => "distribute",
-        SchemeKind::Accrue => "accrue",
-    }
-}
-
 fn kind_of(name: &str) -> Result<SchemeKind, StoreError> {
-    match name {
-        "distribute" => Ok(SchemeKind::Distribute),
-        "accrue" => Ok(SchemeKind::Accrue),
-        _ => Err(StoreError::Corrupt(format!("a scheme of kind {name}"))),
-    }
+    [SchemeKind::Distribute, SchemeKind::Accrue, SchemeKind::Hybrid]
+        .into_iter()
+        .find(|kind| kind.name() == name)
+        .ok_or_else(|| StoreError::Corrupt(format!("a scheme of kind {name}")))
 }

@@ -17,29 +17,40 @@ mod codec;
 mod cut;
 mod error;
 mod generations;
+mod kv;
 mod number;
+mod records;
 mod rows;
+mod scheme_states;
 mod score;
 mod settlements;
 mod shares;
 mod statistics;
 mod store;
+mod swaps;
+mod takeovers;
 mod walk;
 mod window;
 mod workers;
 
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod record_faults;
 
 pub use blocks::{Block, BlockChange, BlockRow};
 pub use books::{Balance, Books};
 pub use codec::ShareRecord;
 pub use error::StoreError;
-pub use generations::{Generation, GenerationId, NewGeneration};
+pub use generations::{Generation, GenerationId, Life, NewGeneration};
+pub use kv::{KvFailure, KvQuota};
 pub use number::WORK_MAX;
+pub use records::{NewRecord, RecordChain, Recorded};
 pub use settlements::{Settlement, SettlementRow};
 pub use shares::SLICE_MS;
 pub use statistics::{CreditLine, MinerAccount, MinerSummary, Span, Statistics, WorkerSummary};
 pub use store::{Booking, Durability, Store, StoreOptions};
+pub use swaps::{NewSwap, Quarantined, Swap, SwapId, SwapStep};
+pub use takeovers::{TakenOver, Takeover, Unpaid};
 pub use window::{Window, WindowQuery};
 pub use workers::{WORKER_NAME_BYTES_MAX, Worker};

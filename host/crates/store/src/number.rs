@@ -27,6 +27,11 @@ pub(crate) fn uint32(what: &'static str, value: i64) -> Result<u32, StoreError> 
     u32::try_from(value).map_err(|_| StoreError::Corrupt(format!("{what} is {value}")))
 }
 
+/// A stored fee in parts per million, or bonus.
+pub(crate) fn fee(value: i64) -> Result<i32, StoreError> {
+    i32::try_from(value).map_err(|_| StoreError::Corrupt(format!("a fee is {value}")))
+}
+
 /// Work as a `_hi`, `_lo` pair.
 pub(crate) fn work_pair(work: Work) -> Result<(i64, i64), StoreError> {
     let value = work.hashes();

@@ -1,14 +1,17 @@
 //! Settling: a checked distribution becomes transfers, in one transaction with the
 //! scheme's next state and the block's. The key decides whether it happened already.
 
-use chimera_ledger::{Account, BlockState, Transfer};
+use chimera_ledger::{Account, BlockState, Hash256, Transfer};
 use sqlx::SqliteConnection;
 
 use crate::blocks::{check_move, read_block};
 use crate::books::{book, read_balance, read_transfers};
 use crate::number::{int, uint, uint32};
+use crate::records::{NewRecord, insert_record};
+use crate::scheme_states::{forget_states, keep_state};
 use crate::shares::last_seq;
 use crate::store::named;
+use crate::takeovers::check_not_rolled_back;
 use crate::{Booking, GenerationId, Store, StoreError};
 
 /// One decision about money, with what is needed to recompute it.
@@ -30,7 +33,7 @@ pub struct SettlementRow {
     pub config_hash: [u8; 32],
     /// The component's facts for people: a JSON list of texts.
     pub notes: String,
-    /// The scheme's state after it.
+    /// The scheme's state after it; empty if it is no longer kept.
     pub state: Vec<u8>,
     /// Remainder it took over, in base units.
     pub carry_in: u64,
@@ -84,6 +87,20 @@ impl Store {
         row: &SettlementRow,
         transfers: &[Transfer],
     ) -> Result<Booking, StoreError> {
+        self.settle_recorded(row, transfers, None).await
+    }
+
+    /// As [`Store::settle`], with the record of how it came about. Every settlement of a
+    /// pool has one: [`Store::verify_records`] finds those that have none.
+    ///
+    /// # Errors
+    /// As [`Store::settle`].
+    pub async fn settle_recorded(
+        &self,
+        row: &SettlementRow,
+        transfers: &[Transfer],
+        record: Option<&NewRecord>,
+    ) -> Result<Booking, StoreError> {
         named("settle", async {
             let mut tx = self.begin().await?;
             if find(&mut tx, &row.key).await?.is_some() {
@@ -93,9 +110,17 @@ impl Store {
                 Some(id) => mature_reward(&mut tx, id).await?,
                 None => 0,
             };
+            check_not_rolled_back(&mut tx, row.generation, row.block.as_deref()).await?;
             check_interval(&mut tx, row).await?;
             check_money(&mut tx, row, transfers, reward).await?;
+            keep_state(&mut tx, &row.state).await?;
             let number = insert(&mut tx, row).await?;
+            if let Some(record) = record {
+                insert_record(&mut tx, number, record).await?;
+            }
+            if row.block.is_none() {
+                forget_states(&mut tx, row.generation, row.state.len()).await?;
+            }
             book(&mut tx, number, transfers, row.booked_at_ms).await?;
             sqlx::query("UPDATE generation SET state = ?2 WHERE id = ?1")
                 .bind(row.generation.0)
@@ -206,7 +231,13 @@ impl Store {
 }
 
 async fn find(connection: &mut SqliteConnection, key: &str) -> Result<Option<Columns>, StoreError> {
-    let row = sqlx::query_as("SELECT * FROM settlement WHERE key = ?1").bind(key);
+    let row = sqlx::query_as(
+        "SELECT number, key, generation, block, from_seq, to_seq, digest, config_hash, notes,
+                coalesce(scheme_state.bytes, state) AS state, carry_in, carry_out, booked_ms,
+                reversed_ms
+         FROM settlement LEFT JOIN scheme_state ON hash = state_hash WHERE key = ?1",
+    )
+    .bind(key);
     Ok(row.fetch_optional(connection).await?)
 }
 
@@ -237,7 +268,7 @@ async fn check_interval(tx: &mut SqliteConnection, row: &SettlementRow) -> Resul
 }
 
 /// Where a generation's unpaid shares begin (exclusive) and end (inclusive).
-async fn due_interval(
+pub(crate) async fn due_interval(
     connection: &mut SqliteConnection,
     generation: GenerationId,
 ) -> Result<(u64, u64), StoreError> {
@@ -300,8 +331,9 @@ fn outflow(transfers: &[Transfer], account: &Account) -> i128 {
 async fn insert(tx: &mut SqliteConnection, row: &SettlementRow) -> Result<i64, StoreError> {
     let (number,): (i64,) = sqlx::query_as(
         "INSERT INTO settlement (key, generation, block, from_seq, to_seq, digest, config_hash,
-                                 notes, state, carry_in, carry_out, booked_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) RETURNING number",
+                                 notes, state, state_hash, carry_in, carry_out,
+                                 booked_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, x'', ?9, ?10, ?11, ?12) RETURNING number",
     )
     .bind(&row.key)
     .bind(row.generation.0)
@@ -311,7 +343,7 @@ async fn insert(tx: &mut SqliteConnection, row: &SettlementRow) -> Result<i64, S
     .bind(row.digest.as_slice())
     .bind(row.config_hash.as_slice())
     .bind(&row.notes)
-    .bind(&row.state)
+    .bind(Hash256::of_state(&row.state).as_bytes().as_slice())
     .bind(int("carry", row.carry_in)?)
     .bind(int("carry", row.carry_out)?)
     .bind(int("time", row.booked_at_ms)?)

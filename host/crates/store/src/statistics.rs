@@ -7,7 +7,7 @@ use chimera_ledger::{Account, AccountName, BlockState, Reason};
 use chimera_pow::Work;
 use chimera_work::WorkerId;
 
-use crate::number::{int, paired, uint, uint32};
+use crate::number::{fee, int, paired, uint, uint32};
 use crate::store::named;
 use crate::workers::miner;
 use crate::{SLICE_MS, Store, StoreError};
@@ -89,7 +89,7 @@ pub struct MinerAccount {
     /// The line of the list.
     pub summary: MinerSummary,
     /// Fee components are told for it, parts per million.
-    pub fee_ppm: u32,
+    pub fee_ppm: i32,
     /// Its workers, by name.
     pub workers: Vec<WorkerSummary>,
     /// Latest movements, newest first; at most a hundred.
@@ -240,7 +240,7 @@ impl Store {
             let Some(row) = row else { return Ok(None) };
             Ok(Some(MinerAccount {
                 summary: summary(&row, slice)?,
-                fee_ppm: uint32("a fee", row.fee_ppm)?,
+                fee_ppm: fee(row.fee_ppm)?,
                 workers: self.workers_of(&name, slice).await?,
                 credits: self.credits_of(&name).await?,
             }))

@@ -13,15 +13,18 @@ use tokio::sync::Mutex;
 use tracing::Instrument as _;
 
 use crate::StoreError;
+use crate::generations::payout_generation_at;
 use crate::number::{int, uint32};
 use crate::shares::last_seq;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// Enough for the API beside a settlement reading its window.
 const READERS_MAX: u32 = 4;
 /// Checkpoints and a slow disk hold the file for milliseconds; this is a defect.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+const LOCK_ATTEMPTS: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// When a write counts as done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,8 +61,9 @@ pub struct Store {
     /// A new worker is a transaction of its own, and shares wait for the same writer: behind
     /// one of them, never behind a thousand.
     pub(crate) registering: Mutex<()>,
-    /// Held while the store lives: two pools on one database would number shares twice.
-    _lock: File,
+    /// Held while the store lives: two pools on one database would number shares twice. None
+    /// for a store that only reads.
+    _lock: Option<File>,
 }
 
 impl Store {
@@ -77,7 +81,7 @@ impl Store {
     /// When another pool uses it, when a later version of this program wrote it, or when
     /// the file cannot be used.
     pub async fn open_with(path: &Path, options: StoreOptions) -> Result<Self, StoreError> {
-        let lock = lock_beside(path)?;
+        let lock = lock_beside(path).await?;
         let file = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -104,7 +108,38 @@ impl Store {
                 .max_connections(READERS_MAX)
                 .connect_with(file.pragma("query_only", "ON"))
                 .await?;
-            Ok(Self { writer, readers, registering: Mutex::new(()), _lock: lock })
+            Ok(Self { writer, readers, registering: Mutex::new(()), _lock: Some(lock) })
+        })
+        .await
+    }
+
+    /// Opens a database for reading only, also one that a running pool writes: readers see
+    /// the last finished transaction and hold nobody up.
+    ///
+    /// # Errors
+    /// When there is none, or one of another version of this program.
+    pub async fn open_to_read(path: &Path) -> Result<Self, StoreError> {
+        if !path.is_file() {
+            return Err(StoreError::Missing(path.to_path_buf()));
+        }
+        // Not SQLite's read-only mode: that cannot open a log whose index is missing.
+        let file = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(false)
+            .busy_timeout(BUSY_TIMEOUT)
+            .pragma("query_only", "ON")
+            .disable_statement_logging();
+        named("open the database to read", async {
+            let readers = lasting().max_connections(READERS_MAX).connect_with(file).await?;
+            let (found, known) = (schema_version(&readers).await?, newest_schema());
+            match found {
+                found if found > known => Err(StoreError::NewerSchema { found, known }),
+                found if found < known => Err(StoreError::OlderSchema { found, known }),
+                _ => {
+                    let writer = readers.clone();
+                    Ok(Self { writer, readers, registering: Mutex::new(()), _lock: None })
+                }
+            }
         })
         .await
     }
@@ -159,8 +194,25 @@ impl Store {
 }
 
 async fn put_back_blocks(tx: &mut SqliteConnection) -> Result<(), StoreError> {
-    let last = int("sequence number", last_seq(tx).await?)?;
-    sqlx::query("UPDATE block SET seq = ?1 WHERE seq > ?1").bind(last).execute(tx).await?;
+    let last = last_seq(tx).await?;
+    let ahead: Option<(i64,)> = sqlx::query_as("SELECT number FROM block WHERE seq > ?1 LIMIT 1")
+        .bind(int("sequence number", last)?)
+        .fetch_optional(&mut *tx)
+        .await?;
+    if ahead.is_some() {
+        // Their place decides who settles them.
+        let generation = payout_generation_at(tx, last).await?;
+        sqlx::query(
+            "UPDATE block SET seq = ?1,
+                    generation = CASE WHEN state IN ('settled', 'reversed') THEN generation
+                                      ELSE ?2 END
+             WHERE seq > ?1",
+        )
+        .bind(int("sequence number", last)?)
+        .bind(generation.0)
+        .execute(tx)
+        .await?;
+    }
     Ok(())
 }
 
@@ -178,7 +230,9 @@ fn lasting() -> SqlitePoolOptions {
     SqlitePoolOptions::new().max_lifetime(None).idle_timeout(None).test_before_acquire(false)
 }
 
-fn lock_beside(database: &Path) -> Result<File, StoreError> {
+/// A program that this process is just starting (a settlement) holds copies of its files for
+/// a moment, also of a lock that was let go of meanwhile: so it is asked for a few times.
+async fn lock_beside(database: &Path) -> Result<File, StoreError> {
     let mut path = database.as_os_str().to_owned();
     path.push(".lock");
     let path = PathBuf::from(path);
@@ -187,27 +241,42 @@ fn lock_beside(database: &Path) -> Result<File, StoreError> {
         Ok(file) => file,
         Err(source) => return Err(StoreError::LockFile { path, source }),
     };
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path }),
-        Err(TryLockError::Error(source)) => Err(StoreError::LockFile { path, source }),
+    for attempt in 1.. {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if attempt < LOCK_ATTEMPTS => {
+                tokio::time::sleep(LOCK_PAUSE).await;
+            }
+            Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { path }),
+            Err(TryLockError::Error(source)) => return Err(StoreError::LockFile { path, source }),
+        }
     }
+    Ok(file)
+}
+
+pub(crate) fn newest_schema() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
+/// 0 for a database that is new.
+async fn schema_version(connections: &SqlitePool) -> Result<i64, StoreError> {
+    let (tracked,): (i64,) =
+        sqlx::query_as("SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'")
+            .fetch_one(connections)
+            .await?;
+    if tracked == 0 {
+        return Ok(0);
+    }
+    let (found,): (i64,) = sqlx::query_as("SELECT coalesce(max(version), 0) FROM _sqlx_migrations")
+        .fetch_one(connections)
+        .await?;
+    Ok(found)
 }
 
 async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {
-    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
-    let (tracked,): (i64,) =
-        sqlx::query_as("SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'")
-            .fetch_one(writer)
-            .await?;
-    if tracked > 0 {
-        let (found,): (i64,) =
-            sqlx::query_as("SELECT coalesce(max(version), 0) FROM _sqlx_migrations")
-                .fetch_one(writer)
-                .await?;
-        if found > known {
-            return Err(StoreError::NewerSchema { found, known });
-        }
+    let (found, known) = (schema_version(writer).await?, newest_schema());
+    if found > known {
+        return Err(StoreError::NewerSchema { found, known });
     }
     MIGRATIONS.run(writer).await.map_err(StoreError::Migration)
 }

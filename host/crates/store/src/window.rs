@@ -9,13 +9,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
 use chimera_ledger::{
-    AccountName, Accounts, Contribution, Plan, SCORE_PER_BLOCK, Slices, WINDOW_BLOCKS_MAX,
-    WindowSize,
+    AccountName, Accounts, Contribution, Names, Plan, SCORE_PER_BLOCK, Salt, SaltedKey, Slices,
+    WINDOW_BLOCKS_MAX, WindowSize,
 };
 use chimera_work::WorkerId;
 
 use crate::cut::{Cut, Groups};
-use crate::number::uint32;
+use crate::number::{fee, uint32};
+use crate::records::salt_of;
 use crate::score::{Extent, score};
 use crate::store::named;
 use crate::workers::miner;
@@ -46,6 +47,8 @@ pub struct WindowQuery {
 pub struct Window {
     /// The account of each row.
     pub names: Vec<AccountName>,
+    /// The same, to strangers.
+    pub salted: Vec<SaltedKey>,
     /// One row per account whose work scores at least 2^-52 of a block.
     pub accounts: Accounts,
     /// The same work by age; empty for a single bucket.
@@ -89,8 +92,9 @@ impl Store {
     ///
     /// Work becomes score once per account, network work and bucket, rounded down. A
     /// window never spans more than [`WINDOW_BLOCKS_MAX`] blocks of work. Where nobody's
-    /// work counts, and for [`WindowSize::None`], the finder stands alone with the one
-    /// block of work that was won.
+    /// work counts, the finder stands alone: in a window of fixed size with the least work
+    /// there is, so that the window is as empty as it was; else, and for
+    /// [`WindowSize::None`], with the one block of work that was won.
     ///
     /// # Errors
     /// When the log is damaged or cannot be read.
@@ -128,7 +132,7 @@ impl Store {
             window.window_work = if fixed && !walked.full { holds.max(held) } else { held };
             window.from_seq = walked.oldest_seq - 1;
             window.to_seq = query.upto_seq;
-            let finder = workers.get(&query.finder).map(|(name, _)| name);
+            let finder = workers.get(&query.finder).map(|(name, ..)| name);
             let row = window.names.iter().position(|name| Some(name) == finder);
             window.finder = row.map(|row| u32::try_from(row).expect("worker ids are 32 bits"));
             Ok(window)
@@ -195,23 +199,23 @@ impl Store {
     }
 
     async fn accounts_of_workers(&self) -> Result<Workers, StoreError> {
-        let rows: Vec<(i64, String, i64)> = sqlx::query_as(
-            "SELECT worker.id, account.name, account.fee_ppm
+        let rows: Vec<(i64, String, Vec<u8>, i64)> = sqlx::query_as(
+            "SELECT worker.id, account.name, account.salt, account.fee_ppm
              FROM worker JOIN account ON account.id = worker.account",
         )
         .fetch_all(&self.readers)
         .await?;
         rows.into_iter()
-            .map(|(id, account, fee_ppm)| {
+            .map(|(id, account, salt, fee_ppm)| {
                 let worker = WorkerId(uint32("a worker's id", id)?);
-                Ok((worker, (miner(&account)?, uint32("a fee", fee_ppm)?)))
+                Ok((worker, (miner(&account)?, salt_of(&salt)?, fee(fee_ppm)?)))
             })
             .collect()
     }
 }
 
-/// Whom each worker's work belongs to, and that account's fee.
-type Workers = HashMap<WorkerId, (AccountName, u32)>;
+/// Whom each worker's work belongs to, and that account's salt and fee.
+type Workers = HashMap<WorkerId, (AccountName, Salt, i32)>;
 
 #[derive(Debug, Clone, Copy)]
 struct Walked {
@@ -237,16 +241,24 @@ fn limit_of(size: WindowSize) -> Extent {
 }
 
 fn finder_alone(query: &WindowQuery, workers: &Workers) -> Window {
+    let (work, window_work) = match query.size {
+        WindowSize::NetworkWorkMilli(_) => {
+            let holds = u64::try_from(limit_of(query.size).score()).unwrap_or(u64::MAX);
+            (1, holds.max(1))
+        }
+        _ => (SCORE_PER_BLOCK, SCORE_PER_BLOCK),
+    };
     let contributions = workers
         .get(&query.finder)
-        .map(|(name, fee_ppm)| Contribution {
+        .map(|(name, salt, fee_ppm)| Contribution {
             account: name.clone(),
-            work: SCORE_PER_BLOCK,
+            salted: SaltedKey::of(name, salt),
+            work,
             fee_ppm: *fee_ppm,
         })
         .into_iter()
         .collect();
-    let (accounts, names) = Accounts::of(contributions);
+    let (accounts, Names { accounts: names, salted }) = Accounts::of(contributions);
     let slices = match query.buckets {
         0 | 1 => Slices::default(),
         _ => Slices {
@@ -258,9 +270,10 @@ fn finder_alone(query: &WindowQuery, workers: &Workers) -> Window {
     Window {
         finder: (!names.is_empty()).then_some(0),
         names,
+        salted,
         accounts,
         slices,
-        window_work: SCORE_PER_BLOCK,
+        window_work,
         from_seq: query.upto_seq,
         to_seq: query.upto_seq,
     }
@@ -276,32 +289,37 @@ fn total_score(groups: &Groups) -> u128 {
 /// Rows per account, and slices if asked for.
 fn columns(groups: &Groups, workers: &Workers, sliced: bool) -> Window {
     let mut per_bucket: BTreeMap<(u16, &AccountName), u64> = BTreeMap::new();
-    let mut totals: BTreeMap<&AccountName, (u64, u32)> = BTreeMap::new();
+    let mut totals: BTreeMap<&AccountName, (u64, &Salt, i32)> = BTreeMap::new();
     for (&(bucket, network_work), group) in groups {
-        let mut work: HashMap<&AccountName, (u128, u32)> = HashMap::new();
+        let mut work: HashMap<&AccountName, (u128, &Salt, i32)> = HashMap::new();
         for (worker, hashes) in group {
             // Every share's worker was on record when it was appended, and stays there.
-            let (name, fee_ppm) = workers.get(worker).expect("workers are never deleted");
-            let sum = work.entry(name).or_insert((0, *fee_ppm));
+            let (name, salt, fee_ppm) = workers.get(worker).expect("workers are never deleted");
+            let sum = work.entry(name).or_insert((0, salt, *fee_ppm));
             sum.0 += hashes;
         }
-        for (name, (hashes, fee_ppm)) in work {
+        for (name, (hashes, salt, fee_ppm)) in work {
             let score = score(hashes, network_work);
             let score = u64::try_from(score).expect("a window scores below 2^63");
             if score > 0 {
                 *per_bucket.entry((bucket, name)).or_default() += score;
-                totals.entry(name).or_insert((0, fee_ppm)).0 += score;
+                totals.entry(name).or_insert((0, salt, fee_ppm)).0 += score;
             }
         }
     }
     let contributions = totals
         .into_iter()
-        .map(|(name, (work, fee_ppm))| Contribution { account: name.clone(), work, fee_ppm })
+        .map(|(name, (work, salt, fee_ppm))| Contribution {
+            account: name.clone(),
+            salted: SaltedKey::of(name, salt),
+            work,
+            fee_ppm,
+        })
         .collect();
-    let (accounts, names) = Accounts::of(contributions);
+    let (accounts, Names { accounts: names, salted }) = Accounts::of(contributions);
     let slices = if sliced { slices(&per_bucket, &names) } else { Slices::default() };
     let (window_work, finder, from_seq, to_seq) = (0, None, 0, 0);
-    Window { names, accounts, slices, window_work, finder, from_seq, to_seq }
+    Window { names, salted, accounts, slices, window_work, finder, from_seq, to_seq }
 }
 
 fn slices(per_bucket: &BTreeMap<(u16, &AccountName), u64>, names: &[AccountName]) -> Slices {

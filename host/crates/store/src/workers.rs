@@ -1,7 +1,10 @@
 //! Workers and their accounts: who a share belongs to.
 
+use std::collections::BTreeMap;
+
 use chimera_ledger::{Account, AccountName};
 use chimera_work::WorkerId;
+use sqlx::SqliteConnection;
 
 use crate::number::{int, uint32};
 use crate::store::named;
@@ -95,30 +98,63 @@ impl Store {
         .await
     }
 
-    /// Sets the fee components are told for an account, parts per million (0 to 1,000,000).
+    /// Sets what is added to the scheme's fee for an account, parts per million; a negative
+    /// number is a bonus.
     ///
     /// # Errors
-    /// When it is above one million, or the database cannot be written.
-    pub async fn set_fee_ppm(&self, account: &AccountName, fee_ppm: u32) -> Result<(), StoreError> {
-        if fee_ppm > 1_000_000 {
-            let (value, max) = (fee_ppm.into(), 1_000_000);
-            return Err(StoreError::TooLarge { what: "fee in parts per million", value, max });
-        }
+    /// When it is beyond one million, or the database cannot be written.
+    pub async fn set_fee_ppm(&self, account: &AccountName, fee_ppm: i32) -> Result<(), StoreError> {
         named("set a fee", async {
             let mut tx = self.begin().await?;
-            sqlx::query(
-                "INSERT INTO account (name, fee_ppm) VALUES (?1, ?2)
-                 ON CONFLICT (name) DO UPDATE SET fee_ppm = excluded.fee_ppm",
-            )
-            .bind(Account::Miner(account.clone()).to_string())
-            .bind(fee_ppm)
-            .execute(&mut *tx)
-            .await?;
+            set_fee(&mut tx, account, fee_ppm).await?;
             tx.commit().await?;
             Ok(())
         })
         .await
     }
+
+    /// Sets the fees of the accounts given, and sets those of all others back to nothing, all
+    /// at once: no settlement sees half of them.
+    ///
+    /// # Errors
+    /// As [`Store::set_fee_ppm`]; then nothing changes.
+    pub async fn set_all_fees_ppm(
+        &self,
+        fees: &BTreeMap<AccountName, i32>,
+    ) -> Result<(), StoreError> {
+        named("set all fees", async {
+            let mut tx = self.begin().await?;
+            sqlx::query("UPDATE account SET fee_ppm = 0 WHERE fee_ppm <> 0")
+                .execute(&mut *tx)
+                .await?;
+            for (account, fee_ppm) in fees {
+                set_fee(&mut tx, account, *fee_ppm).await?;
+            }
+            tx.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+async fn set_fee(
+    tx: &mut SqliteConnection,
+    account: &AccountName,
+    fee_ppm: i32,
+) -> Result<(), StoreError> {
+    if fee_ppm.unsigned_abs() > 1_000_000 {
+        let (value, max) = (fee_ppm.unsigned_abs().into(), 1_000_000);
+        return Err(StoreError::TooLarge { what: "fee in parts per million", value, max });
+    }
+    sqlx::query(
+        "INSERT INTO account (name, fee_ppm) VALUES (?1, ?2)
+         ON CONFLICT (name) DO UPDATE SET fee_ppm = excluded.fee_ppm",
+    )
+    .bind(Account::Miner(account.clone()).to_string())
+    .bind(fee_ppm)
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// The account a stored text names.

@@ -88,7 +88,12 @@ async fn t30_the_documented_routes_are_the_routes() {
         "/api/v1/miners/{account}",
         "/api/v1/blocks",
         "/api/v1/payouts",
+        "/api/v1/payouts/{settlement}/record",
         "/api/v1/plugins",
+        "/api/v1/plugins/history",
+        "/api/v1/plugins/{slot}/swap",
+        "/api/v1/plugins/{slot}/rollback",
+        "/api/v1/plugins/quarantine/{digest}/lift",
         "/metrics",
     ];
     let served: Vec<&str> = ROUTES.iter().map(|route| route.path).collect();
@@ -97,8 +102,17 @@ async fn t30_the_documented_routes_are_the_routes() {
     assert_eq!(index.lines().count(), ROUTES.len());
     for path in documented {
         assert!(index.contains(path), "{path} is in the index");
+        if path.contains("{settlement}") {
+            continue;
+        }
         let (code, _) = scene.text(&path.replace("{account}", "ann")).await;
-        assert_eq!(code, 200, "{path}");
+        let door = ["/swap", "/rollback", "/lift"].iter().any(|end| path.ends_with(end));
+        assert_eq!(code, if door { 405 } else { 200 }, "{path}");
+    }
+    // The ledger's settlement is one of before records were kept.
+    for settlement in ["1", "block:none", "99"] {
+        let (code, body) = scene.json(&format!("/api/v1/payouts/{settlement}/record")).await;
+        assert_eq!((code, &body["error"]["code"]), (404, &json!("unknown-settlement")));
     }
     for path in ["/debug", "/api/v1", "/api/v2/status", "/api/v1/miners/ann/secret", "/metrics/x"] {
         let (code, body) = scene.json(path).await;
@@ -110,16 +124,23 @@ async fn t30_the_documented_routes_are_the_routes() {
 }
 
 #[tokio::test]
-async fn t30_nothing_can_be_written() {
+async fn t30_nothing_can_be_written_without_the_token() {
     let scene = Scene::new().await;
     let client = reqwest::Client::new();
     for route in ROUTES {
         let url = format!("{}{}", scene.base, route.path.replace("{account}", "ann"));
         for request in [client.post(&url), client.put(&url), client.delete(&url)] {
-            let answer = request.send().await.expect("an answer");
-            assert_eq!(answer.status().as_u16(), 405, "{url}");
+            let request = request.build().expect("a request");
+            let door = ["/swap", "/rollback", "/lift"].iter().any(|end| url.ends_with(end));
+            let expected = match *request.method() == reqwest::Method::POST && door {
+                true => (401, "no-token"),
+                false => (405, "read-only"),
+            };
+            let answer = client.execute(request).await.expect("an answer");
+            let code = answer.status().as_u16();
             let body: serde_json::Value = answer.json().await.expect("JSON");
-            assert_eq!(body["error"]["code"], "read-only");
+            let word = body["error"]["code"].as_str().expect("a word");
+            assert_eq!((code, word), expected, "{url}");
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use chimera_api::{
-    Addresses, Chain, Coin, ComponentHealth, ComponentState, Lifecycle, Live, Plugin, ReplyLatency,
-    Sessions, ShareLog, Snapshot, router, serve,
+    Addresses, Admin, AdminCommand, Chain, Coin, ComponentHealth, ComponentState, Lifecycle, Live,
+    Plugin, PluginPhase, ReplyLatency, Sessions, ShareLog, Snapshot, router, serve,
 };
 use chimera_ledger::{Amount, BlockState, Reason, SchemeKind, Transfer};
 use chimera_pow::{Difficulty, PowHash, Work};
@@ -14,10 +14,12 @@ use chimera_store::{
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// "Now" in these tests: far enough from zero that a day fits before it.
 pub(crate) const NOW_MS: u64 = 1_800_000_000_000;
+/// Who shows it may change something.
+pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const DIGEST: [u8; 32] = [7; 32];
 
 pub(crate) struct Scene {
@@ -25,6 +27,8 @@ pub(crate) struct Scene {
     pub(crate) snapshot: watch::Sender<Arc<Snapshot>>,
     pub(crate) ledger: watch::Sender<Option<Arc<Store>>>,
     pub(crate) base: String,
+    /// What arrives through the doors; closed, they would answer otherwise.
+    _commands: mpsc::Receiver<AdminCommand>,
     _directory: TempDir,
 }
 
@@ -36,9 +40,11 @@ impl Scene {
         let store = Arc::new(store);
         let snapshot = watch::Sender::new(Arc::new(running()));
         let ledger = watch::Sender::new(Some(Arc::clone(&store)));
-        let live = Live { snapshot: snapshot.subscribe(), store: ledger.subscribe() };
+        let (commands, received) = mpsc::channel(4);
+        let admin = Some(Admin::new(TOKEN.to_owned(), commands));
+        let live = Live { snapshot: snapshot.subscribe(), store: ledger.subscribe(), admin };
         let base = listening(router(live)).await;
-        Self { store, snapshot, ledger, base, _directory: directory }
+        Self { store, snapshot, ledger, base, _commands: received, _directory: directory }
     }
 
     /// Two miners, three blocks: settled, orphaned, ripening.
@@ -70,7 +76,6 @@ impl Scene {
                 height: 9,
                 seq: 3,
                 worker: ann,
-                generation,
                 found_at_ms: NOW_MS - 50_000,
                 pow_hash: PowHash([2; 32]),
                 tx_fees: Amount::from_units(1),
@@ -188,6 +193,10 @@ fn running() -> Snapshot {
             calls: 5,
             failures: 1,
             last_error: Some("out of fuel".to_owned()),
+            generation: 1,
+            grants: vec![],
+            phase: PluginPhase { name: "active".to_owned(), ..PluginPhase::default() },
+            next: None,
         }],
         addresses: Addresses {
             stratum: vec!["127.0.0.1:3333".to_owned()],

@@ -3,7 +3,8 @@
 use std::fs;
 
 use chimera_plugin::{
-    Artifact, ArtifactError, Cause, Digest, Origin, PayoutScheme, PluginError, Registry,
+    Artifact, ArtifactError, Cause, DifficultyStrategy, Digest, Grants, Origin, PayoutScheme,
+    PluginError, Registry,
 };
 
 use crate::{engines, shipped};
@@ -24,10 +25,10 @@ fn load(bytes: &[u8]) -> Result<PayoutScheme, PluginError> {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("sample.wasm"), bytes).unwrap();
     let registry = Registry::new(Some(directory.path())).unwrap();
-    PayoutScheme::load(engines(), &registry.find("sample").unwrap(), "")
+    PayoutScheme::load(engines(), &registry.find("sample").unwrap(), "", &Grants::none())
 }
 
-fn stranger(import: &str) -> Vec<u8> {
+pub(crate) fn stranger(import: &str) -> Vec<u8> {
     wat::parse_str(STRANGER.replace("{import}", import)).unwrap()
 }
 
@@ -39,7 +40,8 @@ fn what_is_no_component_is_named_for_what_it_is() {
         *byte ^= 0xff;
     }
     let core = wat::parse_str("(module)").unwrap();
-    let wasi = stranger(r#"(import "wasi:cli/environment@0.2.3" (instance))"#);
+    let sockets = stranger(r#"(import "wasi:sockets/tcp@0.2.3" (instance))"#);
+    let newer = stranger(r#"(import "wasi:cli/environment@0.3.0" (instance))"#);
     for (bytes, message) in [
         (&b""[..], "no WebAssembly: it begins with nothing: it is empty"),
         (b"#!/bin/sh\n", "no WebAssembly: it begins with \"#!/bin/s\""),
@@ -49,7 +51,8 @@ fn what_is_no_component_is_named_for_what_it_is() {
         (&good[..good.len() / 2], "truncated: "),
         (&corrupt, "no valid component"),
         (&stranger(""), "built against another version of chimera:pool"),
-        (&wasi, "imports wasi:cli/environment@0.2.3, which a payout-scheme is not given"),
+        (&sockets, "imports wasi:sockets/tcp@0.2.3, which a payout-scheme is not given; of wasi"),
+        (&newer, "imports wasi:cli/environment@0.3.0, which a payout-scheme is not given"),
         (&wat::parse_str("(component)").unwrap(), "it exports nothing"),
     ] {
         let error = load(bytes).err().unwrap();
@@ -79,8 +82,11 @@ fn a_directory_overrides_the_shipped_component_of_the_same_name() {
     assert_eq!(overridden.origin(), &Origin::File(path));
     assert_eq!(overridden.digest(), shipped("payout-prop").digest());
     assert_eq!(registry.find("payout-pps").unwrap().origin(), &Origin::Shipped);
-    assert_eq!(registry.names().unwrap().len(), 9);
-    let scheme = PayoutScheme::load(engines(), &registry.find("payout-own").unwrap(), "").unwrap();
+    let without = Registry::new(None).unwrap().names().unwrap().len();
+    assert_eq!(registry.names().unwrap().len(), without + 1);
+    let scheme =
+        PayoutScheme::load(engines(), &registry.find("payout-own").unwrap(), "", &Grants::none())
+            .unwrap();
     assert_eq!(scheme.info().name, "payout-solo");
 }
 
@@ -125,4 +131,77 @@ fn a_digest_is_64_hexadecimal_digits() {
 #[test]
 fn a_cause_can_be_matched() {
     assert!(matches!(load(b"").err().unwrap().cause, Cause::NotWasm(_)));
+}
+
+#[test]
+fn a_file_that_is_replaced_while_it_is_loaded_is_the_one_or_the_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sample.wasm");
+    let (solo, prop) = (shipped("payout-solo"), shipped("payout-prop"));
+    fs::write(&path, solo.bytes()).unwrap();
+
+    // What was read is what is loaded and recorded.
+    let read = Artifact::from_file(&path).unwrap();
+    fs::write(&path, prop.bytes()).unwrap();
+    assert_eq!((read.digest(), read.bytes()), (solo.digest(), solo.bytes()));
+    let scheme = PayoutScheme::load(engines(), &read, "", &Grants::none()).unwrap();
+    assert_eq!((scheme.info().name.as_str(), scheme.digest()), ("payout-solo", solo.digest()));
+
+    // Overwritten in place all the time: whatever is read has one digest, and only the two
+    // whole files are components.
+    let loading = std::sync::atomic::AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while loading.load(std::sync::atomic::Ordering::Relaxed) {
+                for component in [&solo, &prop] {
+                    fs::write(&path, component.bytes()).unwrap();
+                }
+            }
+        });
+        for _ in 0..200 {
+            let read = Artifact::from_file(&path).unwrap();
+            assert_eq!(read.digest(), Digest::of(read.bytes()));
+            let whole = [&solo, &prop].into_iter().find(|whole| whole.digest() == read.digest());
+            match (PayoutScheme::load(engines(), &read, "", &Grants::none()), whole) {
+                (Ok(scheme), Some(whole)) => assert_eq!(scheme.info().name, whole.name()),
+                (Ok(_), None) => panic!("half of a component was loaded"),
+                (Err(_), whole) => assert!(whole.is_none()),
+            }
+        }
+        loading.store(false, std::sync::atomic::Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_component_has_a_largest_size_for_its_class() {
+    // A custom section makes any component as large as wanted.
+    let padded = |component: &Artifact, bytes: usize| {
+        let length = (bytes as u32).to_le_bytes();
+        let mut large = component.bytes().to_vec();
+        // An id, five bytes of length, an empty name.
+        large.push(0);
+        let bits = u32::from_le_bytes(length);
+        large.extend((0..5).map(|index| {
+            let seven = (bits >> (7 * index) & 0x7f) as u8;
+            if index < 4 { seven | 0x80 } else { seven }
+        }));
+        large.resize(large.len() + bytes, 0);
+        Artifact::kept(component.name(), large)
+    };
+    let large = padded(&shipped("difficulty-fixed"), 2 << 20);
+    let load = |grants: &[&str]| {
+        let grants = Grants::parse(grants).unwrap();
+        DifficultyStrategy::load(engines(), &large, "", &grants).map(|_| ())
+    };
+    let error = load(&[]).unwrap_err().to_string();
+    assert!(
+        error.contains("a difficulty-strategy has at most 2097152, unless it is granted"),
+        "{error}"
+    );
+    load(&["interpreted"]).unwrap();
+    let large = padded(&shipped("payout-solo"), 2 << 20);
+    PayoutScheme::load(engines(), &large, "", &Grants::none()).unwrap();
+    let large = padded(&shipped("payout-solo"), 32 << 20);
+    let error = PayoutScheme::load(engines(), &large, "", &Grants::none()).err().unwrap();
+    assert!(error.to_string().ends_with("a payout-scheme has at most 33554432"), "{error}");
 }

@@ -1,6 +1,6 @@
 //! Difficulties of batches of sessions, through the shipped strategies.
 
-use chimera_plugin::{Batch, Cause, DifficultyStrategy, Hello};
+use chimera_plugin::{Batch, Cause, DifficultyStrategy, Grants, Hello};
 use chimera_pow::Difficulty;
 
 use crate::{engines, shipped};
@@ -8,7 +8,7 @@ use crate::{engines, shipped};
 const ONE: u64 = 1 << 32;
 
 fn strategy(name: &str, config: &str) -> DifficultyStrategy {
-    DifficultyStrategy::load(engines(), &shipped(name), config).unwrap()
+    DifficultyStrategy::load(engines(), &shipped(name), config, &Grants::none()).unwrap()
 }
 
 /// Sessions at `current`, watched for half a minute, with so many shares each.
@@ -65,6 +65,7 @@ fn a_fixed_difficulty_is_exact_and_stays_within_bounds() {
     let hello = |hint: Option<f64>, minimum: f64| Hello {
         user_agent: "bfgminer".to_owned(),
         hint: hint.map(|hint| Difficulty::new(hint).unwrap()),
+        previous: None,
         minimum: Difficulty::new(minimum).unwrap(),
         maximum: Difficulty::new(1000.0).unwrap(),
     };
@@ -82,6 +83,36 @@ fn a_fixed_difficulty_is_exact_and_stays_within_bounds() {
         let verdicts = fixed.retarget(batch(words, &[(ONE / 2, 3)])).unwrap();
         assert_eq!(verdicts.next.len(), 1);
     }
+}
+
+#[test]
+fn software_with_a_rule_begins_and_stays_within_it() {
+    let agent = strategy("difficulty-agent", r#"{"agents":[{"agent":"nicehash","minimum":64}]}"#);
+    let hello = Hello {
+        user_agent: "NiceHash/1.0.0".to_owned(),
+        hint: Difficulty::new(1.0).ok(),
+        previous: None,
+        minimum: Difficulty::new(0.001).unwrap(),
+        maximum: Difficulty::new(1e6).unwrap(),
+    };
+    assert_eq!(agent.initial(&[hello]).unwrap(), [Difficulty::new(64.0).unwrap()]);
+    let mut state = vec![0; agent.state_words()];
+    // Silent for an hour: it stays where rented hashrate is accepted.
+    for _ in 0..120 {
+        let mut batch = batch(agent.state_words(), &[(64 * ONE, 0)]);
+        batch.state = state;
+        let verdicts = agent.retarget(batch).unwrap();
+        assert_eq!(verdicts.next, [None]);
+        state = verdicts.state;
+    }
+}
+
+#[test]
+fn a_difficulty_is_proportional_to_the_hashrate() {
+    let hashrate = strategy("difficulty-hashrate", "");
+    // 80 shares in half a minute where 10 should be.
+    let verdicts = hashrate.retarget(batch(hashrate.state_words(), &[(ONE, 80), (ONE, 10)]));
+    assert_eq!(verdicts.unwrap().next, [Some(8 * ONE), None]);
 }
 
 #[test]

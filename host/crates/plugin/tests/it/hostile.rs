@@ -2,7 +2,8 @@
 
 use chimera_ledger::{Accounts, Breach, Distribution, Event, Limits, Request, Slices};
 use chimera_plugin::{
-    AuthPolicy, Cause, Decision, DifficultyStrategy, PayoutScheme, PluginError, Refusal, Trap,
+    AuthPolicy, Cause, Decision, DifficultyStrategy, Grants, PayoutScheme, PluginError, Refusal,
+    Services, Trap,
 };
 
 use crate::auth::attempt;
@@ -10,10 +11,10 @@ use crate::difficulty::batch;
 use crate::{engines, hostile};
 
 fn scheme(misdeed: &str) -> PayoutScheme {
-    PayoutScheme::load(engines(), &hostile(), misdeed).unwrap()
+    PayoutScheme::load(engines(), &hostile(), misdeed, &Grants::none()).unwrap()
 }
 
-fn request() -> Request {
+pub(crate) fn request() -> Request {
     Request {
         event: Event::Block {
             height: 1,
@@ -30,7 +31,7 @@ fn request() -> Request {
     }
 }
 
-fn trap(error: PluginError) -> Trap {
+pub(crate) fn trap(error: PluginError) -> Trap {
     match error.cause {
         Cause::Trap(trap) => trap,
         cause => panic!("no trap: {cause}"),
@@ -51,11 +52,13 @@ fn a_payout_plugin_that_misbehaves_is_stopped_and_can_be_asked_again() {
                 }
                 ("loop", Trap::OutOfFuel { fuel }) => assert_eq!(fuel, 50_015_000),
                 ("grow", Trap::Memory { wanted, limit }) => {
-                    assert_eq!(limit, 256 * MEBIBYTE);
+                    assert_eq!(limit, 256 * MEBIBYTE + 3 * 512);
                     assert!(wanted > limit);
                 }
                 ("recurse", Trap::Stack) => {}
-                ("huge", Trap::AnswerTooLarge { limit }) => assert_eq!(limit, 64 * MEBIBYTE),
+                ("huge", Trap::AnswerTooLarge { limit }) => {
+                    assert_eq!(limit, 64 * MEBIBYTE + 3 * 64);
+                }
                 (_, other) => panic!("{misdeed}: {other:?}"),
             }
         }
@@ -67,7 +70,7 @@ fn a_payout_answer_of_the_wrong_shape_is_refused() {
     for (misdeed, message) in [
         ("short", "hostile: settle: answered 2 weights where 3 are needed"),
         ("long", "hostile: settle: answered 4 amounts where 3 are needed"),
-        ("hoard", "hostile: settle: answered 20971520 bytes of state; 12582912 are allowed"),
+        ("hoard", "hostile: settle: answered 41943040 bytes of state; 33554432 are allowed"),
         ("error", "hostile: settle: invalid input: no thanks"),
     ] {
         let error = scheme(misdeed).settle(&request()).unwrap_err();
@@ -111,25 +114,29 @@ fn what_is_wrong_before_the_first_settlement_is_told_at_load() {
             "canonical configuration is none: wandering! becomes wandering!!",
         ),
         (
-            "validate-trap",
+            "validate:trap",
             "validate",
-            "crashed: wasm `unreachable` instruction executed in <hostile::Hostile as",
+            "crashed: wasm `unreachable` instruction executed in hostile::act",
         ),
-        ("unconfigurable", "configure", "internal error: not today"),
+        ("configure:refuse", "configure", "internal error: not today"),
         ("buckets", "make-plan", "answered 2000 buckets; 1 to 1024 are allowed"),
     ] {
-        let error = PayoutScheme::load(engines(), &hostile(), config).err().unwrap();
+        let error =
+            PayoutScheme::load(engines(), &hostile(), config, &Grants::none()).err().unwrap();
         assert_eq!(error.call, call);
         assert!(error.cause.to_string().contains(message), "{config}: {error}");
     }
-    let error = DifficultyStrategy::load(engines(), &hostile(), "elephant").err().unwrap();
+    let error =
+        DifficultyStrategy::load(engines(), &hostile(), "elephant", &Grants::none()).err().unwrap();
     assert_eq!(error.to_string(), "hostile: state-words: answered 9 words of state; 8 are allowed");
 }
 
 #[test]
 fn an_auth_policy_that_misbehaves_is_stopped() {
     let decide = |misdeed: &str| {
-        AuthPolicy::load(engines(), &hostile(), misdeed).unwrap().authorize(&attempt("alice", None))
+        AuthPolicy::load(engines(), &hostile(), misdeed, &Grants::none(), Services::none())
+            .unwrap()
+            .authorize(&attempt("alice", None))
     };
     assert!(matches!(decide(""), Ok(Decision::Allow(grant)) if grant.account == "alice"));
     assert_eq!(decide("shrug"), Ok(Decision::NoOpinion));
@@ -150,8 +157,9 @@ fn an_auth_policy_that_misbehaves_is_stopped() {
 
 #[test]
 fn a_difficulty_strategy_that_misbehaves_is_stopped_and_replaced() {
-    let strategy =
-        |misdeed: &str| DifficultyStrategy::load(engines(), &hostile(), misdeed).unwrap();
+    let strategy = |misdeed: &str| {
+        DifficultyStrategy::load(engines(), &hostile(), misdeed, &Grants::none()).unwrap()
+    };
     let sessions = [(1 << 32, 5), (1 << 32, 5)];
     let retarget = |misdeed: &str| strategy(misdeed).retarget(batch(1, &sessions));
     assert!(matches!(trap(retarget("loop").unwrap_err()), Trap::Deadline { .. }));

@@ -4,12 +4,18 @@
 
 mod artifacts;
 mod auth;
+mod benches;
+mod bundle;
 mod cache;
 mod difficulty;
+mod every_export;
+mod grants;
 mod hostile;
+mod interpreter;
 mod payout;
-mod settle_bench;
+mod payout_tables;
 mod shipped;
+mod wasi;
 
 use std::path::Path;
 use std::sync::LazyLock;

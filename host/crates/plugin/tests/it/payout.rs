@@ -1,17 +1,17 @@
 //! Payout tables: what each scheme pays, to the last unit, through component and host check.
 
 use chimera_ledger::{Accounts, Distribution, Event, Limits, Request, SCORE_PER_BLOCK, Slices};
-use chimera_plugin::{Cause, PayoutScheme, Refusal};
+use chimera_plugin::{Cause, Grants, PayoutScheme, Refusal};
 
 use crate::{engines, shipped};
 
 const BLOCK: u64 = SCORE_PER_BLOCK;
 
 fn scheme(name: &str, config: &str) -> PayoutScheme {
-    PayoutScheme::load(engines(), &shipped(name), config).unwrap()
+    PayoutScheme::load(engines(), &shipped(name), config, &Grants::none()).unwrap()
 }
 
-fn request(event: Event, rows: &[(u64, u32)], state: &[u8]) -> Request {
+fn request(event: Event, rows: &[(u64, i32)], state: &[u8]) -> Request {
     Request {
         event,
         accounts: Accounts {
@@ -30,7 +30,13 @@ fn block(reward: u64, window_work: u64, finder: Option<u32>) -> Event {
 }
 
 fn interval(expected_reward: u64) -> Event {
-    Event::Interval { started_at_ms: 0, ended_at_ms: 60_000, network_work: BLOCK, expected_reward }
+    Event::Interval {
+        started_at_ms: 0,
+        ended_at_ms: 60_000,
+        network_work: BLOCK,
+        expected_reward,
+        expected_fees: 0,
+    }
 }
 
 /// Amounts and fee of one settlement, after the ledger's own check.
@@ -59,8 +65,8 @@ fn t15_pplns_credits_and_fee_sum_to_the_reward() {
         (r#"{"unfilled":"pool"}"#, 1000, full, vec![(BLOCK / 2, 0)], vec![247], 753),
         // Nobody before the first share: somebody must own the reward.
         ("", 1000, full, vec![], vec![], 1000),
-        // Fees of single accounts go to the pool: 1 % and 50 % of what is left.
-        ("", 1000, full, vec![(BLOCK, 500_000), (BLOCK, 0)], vec![248, 495], 257),
+        // Fees of single accounts go to the pool: 1 % and 50 %, together 51 %.
+        ("", 1000, full, vec![(BLOCK, 500_000), (BLOCK, 0)], vec![245, 495], 260),
         // A reward as large as they come.
         (
             r#"{"fee_ppm":0}"#,
@@ -148,8 +154,9 @@ fn t16_the_same_request_is_settled_the_same_every_time() {
         ("payout-pps", interval(12_345_678_901)),
     ] {
         let scheme = scheme(name, "");
-        let rows: Vec<(u64, u32)> =
-            (0..500_u32).map(|row| (u64::from(row * row + 1) << 20, row % 7 * 1000)).collect();
+        let rows: Vec<(u64, i32)> = (0..500_i32)
+            .map(|row| (u64::from((row * row + 1).unsigned_abs()) << 20, row % 7 * 1000))
+            .collect();
         let request = request(event, &rows, &[]);
         assert_eq!(scheme.settle(&request).unwrap(), scheme.settle(&request).unwrap(), "{name}");
     }
@@ -179,4 +186,48 @@ fn state_of_an_unknown_version_is_not_taken_over() {
     assert_eq!(scheme.migrate(1, &[1, 2]).unwrap(), [1, 2]);
     let error = scheme.migrate(9, &[]).unwrap_err();
     assert!(error.to_string().contains("state of version 9"), "{error}");
+}
+
+/// Fractions of units belong to the accounts, whatever the scheme's fee becomes.
+#[test]
+fn t15_a_new_configuration_starts_with_the_fractions_of_the_one_before() {
+    for name in ["payout-pps", "payout-fpps", "payout-pps-plus"] {
+        let (before, after) =
+            (scheme(name, r#"{"fee_ppm":500000}"#), scheme(name, r#"{"fee_ppm":0}"#));
+        let (paid, _, state) = settle(&before, &request(interval(1), &[(BLOCK, 0)], &[]));
+        assert_eq!(paid, [0], "{name}: half a unit is owed");
+        let state = after.migrate(before.info().state_version, &state).unwrap();
+        let (paid, ..) = settle(&after, &request(interval(1), &[(BLOCK / 2, 0)], &state));
+        assert_eq!(paid, [1], "{name}");
+    }
+}
+
+/// A large pool in which no two accounts pay alike stays within the fuel of its rows.
+#[test]
+fn a_hundred_thousand_accounts_with_fees_of_their_own_are_settled() {
+    let rows: Vec<(u64, i32)> = (0..100_000_i32)
+        .map(|row| ((u64::from(row.unsigned_abs()) << 20) + 1, row % 20_001 - 10_000))
+        .collect();
+    let window = rows.iter().map(|row| row.0).sum();
+    for (name, event) in [
+        ("payout-pplns", block(312_500_001, window, None)),
+        ("payout-prop", block(312_500_001, window, None)),
+        ("payout-score", block(312_500_001, window, None)),
+        ("payout-pps", interval(312_500_001)),
+        ("payout-pps-plus", interval(312_500_001)),
+    ] {
+        let scheme = scheme(name, "");
+        let mut request = request(event, &rows, &[]);
+        if scheme.plan().buckets > 1 {
+            request.slices = Slices {
+                account: (0..100_000).collect(),
+                bucket: (0..100_000_u32).map(|row| u16::try_from(row / 100).unwrap()).collect(),
+                work: request.accounts.work.clone(),
+            };
+        }
+        let (amounts, fee, _) = settle(&scheme, &request);
+        if let Event::Block { reward, .. } = event {
+            assert_eq!(amounts.iter().sum::<u64>() + fee, reward, "{name}");
+        }
+    }
 }

@@ -9,8 +9,8 @@ use crate::scene::{Scene, candidate, scheme};
 async fn t16_recording_a_block_again_changes_nothing() {
     let mut scene = Scene::new().await;
     let ann = scene.worker("ann").await;
-    let generation = scene.generation(SchemeKind::Distribute).await;
-    let row = candidate("b1", 0, ann, generation);
+    scene.generation(SchemeKind::Distribute).await;
+    let row = candidate("b1", 0, ann);
     assert_eq!(scene.store.record_candidate(&row).await.unwrap(), Booking::Booked);
     scene.moved("b1", BlockState::Pending).await.unwrap();
     assert_eq!(scene.store.record_candidate(&row).await.unwrap(), Booking::AlreadyBooked);
@@ -38,12 +38,12 @@ async fn t16_every_move_outside_the_table_is_refused() {
     };
     let mut scene = Scene::new().await;
     let ann = scene.worker("ann").await;
-    let generation = scene.generation(SchemeKind::Distribute).await;
+    scene.generation(SchemeKind::Distribute).await;
     for life in lives {
         for to in BlockState::ALL {
             let from = life[life.len() - 1];
             let id = format!("{from}-{to}");
-            scene.store.record_candidate(&candidate(&id, 0, ann, generation)).await.unwrap();
+            scene.store.record_candidate(&candidate(&id, 0, ann)).await.unwrap();
             for &state in life {
                 scene.moved(&id, state).await.unwrap();
             }
@@ -66,8 +66,8 @@ async fn t16_every_move_outside_the_table_is_refused() {
 #[tokio::test]
 async fn t17_the_reward_is_what_the_chain_said_when_the_block_matured() {
     let mut scene = Scene::new().await;
-    let generation = scene.generation(SchemeKind::Distribute).await;
-    scene.found("b1", "ann", generation).await;
+    scene.generation(SchemeKind::Distribute).await;
+    scene.found("b1", "ann").await;
     scene.moved("b1", BlockState::Pending).await.unwrap();
     let change =
         chimera_store::BlockChange { to: BlockState::Mature, reward: None, detail: String::new() };
@@ -84,9 +84,9 @@ async fn t17_the_reward_is_what_the_chain_said_when_the_block_matured() {
 #[tokio::test]
 async fn lists_are_in_the_order_of_finding() {
     let mut scene = Scene::new().await;
-    let generation = scene.generation(SchemeKind::Distribute).await;
+    scene.generation(SchemeKind::Distribute).await;
     for id in ["a", "b", "c", "d"] {
-        scene.found(id, "ann", generation).await;
+        scene.found(id, "ann").await;
     }
     scene.moved("b", BlockState::Rejected).await.unwrap();
     scene.moved("c", BlockState::Pending).await.unwrap();
@@ -132,9 +132,9 @@ async fn generations_follow_each_other_along_the_log() {
 #[tokio::test]
 async fn a_block_behind_the_end_of_the_log_is_put_back_at_the_next_start() {
     let mut scene = Scene::new().await;
-    let generation = scene.generation(SchemeKind::Distribute).await;
+    scene.generation(SchemeKind::Distribute).await;
     let worker = scene.worker("ann").await;
-    let row = candidate("b1", 1_000, worker, generation);
+    let row = candidate("b1", 1_000, worker);
     scene.store.record_candidate(&row).await.unwrap();
     scene.store.begin_run().await.unwrap();
     let end = scene.store.last_seq().await.unwrap();

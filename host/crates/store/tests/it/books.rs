@@ -1,7 +1,7 @@
 //! Settlements: booked once, balanced, undone only by more transfers.
 
 use chimera_ledger::{BlockState, SchemeKind};
-use chimera_store::{Booking, StoreError};
+use chimera_store::{Booking, Store, StoreError};
 
 use crate::scene::{Scene, interval, miner, settlement, transfers};
 
@@ -16,7 +16,7 @@ async fn ripe() -> (Scene, chimera_store::GenerationId) {
     let mut scene = Scene::new().await;
     let generation = scene.generation(SchemeKind::Distribute).await;
     scene.log("ann 6/9, bob 4/9").await;
-    scene.found("b1", "ann", generation).await;
+    scene.found("b1", "ann").await;
     scene.ripen("b1").await;
     (scene, generation)
 }
@@ -98,7 +98,7 @@ async fn t15_only_what_the_chain_pays_leaves_its_account() {
 #[tokio::test]
 async fn only_a_mature_block_is_divided_and_under_one_key() {
     let (mut scene, generation) = ripe().await;
-    scene.found("young", "ann", generation).await;
+    scene.found("young", "ann").await;
     let young = settlement("young", generation);
     let error = scene.store.settle(&young, &transfers(&young, &SPLIT)).await.unwrap_err();
     assert!(matches!(error, StoreError::IllegalMove { .. }), "{error}");
@@ -119,8 +119,8 @@ async fn only_a_mature_block_is_divided_and_under_one_key() {
 #[tokio::test]
 async fn nobody_spends_a_carry_twice() {
     let (mut scene, generation) = ripe().await;
-    scene.found("b2", "ann", generation).await;
-    scene.found("b3", "ann", generation).await;
+    scene.found("b2", "ann").await;
+    scene.found("b3", "ann").await;
     scene.ripen("b2").await;
     scene.ripen("b3").await;
     let leaves = settlement("b1", generation);
@@ -181,7 +181,7 @@ async fn sums_stay_exact_beyond_64_bits() {
     let half = i64::MAX.unsigned_abs();
     for number in 0..5 {
         let id = format!("b{number}");
-        scene.found(&id, "ann", generation).await;
+        scene.found(&id, "ann").await;
         scene.moved(&id, BlockState::Pending).await.unwrap();
         let reward = chimera_ledger::Amount::from_units(half);
         let change = chimera_store::BlockChange {
@@ -214,4 +214,56 @@ async fn a_failed_settlement_leaves_nothing_behind() {
     // The connection is good for the next one.
     scene.store.settle(&row, &transfers(&row, &SPLIT)).await.unwrap();
     scene.store.verify_books().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_fees_listed_are_all_the_fees_there_are() {
+    let mut scene = Scene::new().await;
+    scene.log("ann 6/9, bob 4/9, cat 1/9").await;
+    scene.store.set_fee_ppm(&miner("ann"), 7).await.unwrap();
+    // fees set, fees then found of ann, bob and cat
+    for (fees, expected) in [
+        (vec![("bob", -5_000), ("cat", 2_500)], [Some(0), Some(-5_000), Some(2_500)]),
+        (vec![("ann", 1_000_000)], [Some(1_000_000), Some(0), Some(0)]),
+        (vec![], [Some(0), Some(0), Some(0)]),
+    ] {
+        let fees = fees.into_iter().map(|(name, fee)| (miner(name), fee)).collect();
+        scene.store.set_all_fees_ppm(&fees).await.unwrap();
+        for (name, expected) in ["ann", "bob", "cat"].into_iter().zip(expected) {
+            let found = scene.store.miner(&miner(name), 0).await.unwrap();
+            assert_eq!(found.map(|found| found.fee_ppm), expected, "{name}");
+        }
+    }
+    // One that is refused changes none.
+    let refused = [(miner("ann"), 5), (miner("bob"), 1_000_001)].into_iter().collect();
+    assert!(matches!(
+        scene.store.set_all_fees_ppm(&refused).await,
+        Err(StoreError::TooLarge { value: 1_000_001, .. })
+    ));
+    assert_eq!(scene.store.miner(&miner("ann"), 0).await.unwrap().unwrap().fee_ppm, 0);
+}
+
+/// Somebody looks at the books while the pool goes on writing them.
+#[tokio::test]
+async fn a_reader_sees_the_books_and_cannot_change_them() {
+    let (mut scene, generation) = ripe().await;
+    let path = scene.path();
+    let reader = Store::open_to_read(&path).await.unwrap();
+    assert_eq!(reader.last_seq().await.unwrap(), 2);
+    let row = settlement("b1", generation);
+    scene.store.settle(&row, &transfers(&row, &SPLIT)).await.unwrap();
+    scene.log("ann 1/9").await;
+    assert_eq!(reader.settlements(9, None).await.unwrap().len(), 1);
+    assert_eq!(reader.last_seq().await.unwrap(), 3);
+    assert!(reader.set_fee_ppm(&miner("ann"), 7).await.is_err());
+    assert!(reader.begin_run().await.is_err());
+    reader.close().await;
+    scene.log("ann 1/9").await;
+
+    let missing = path.with_file_name("nothing.db");
+    assert!(Store::open_to_read(&missing).await.is_err());
+    assert!(!missing.exists(), "and none is made");
+    std::fs::write(&missing, b"").unwrap();
+    let refused = Store::open_to_read(&missing).await;
+    assert!(matches!(refused, Err(StoreError::OlderSchema { found: 0, .. })));
 }

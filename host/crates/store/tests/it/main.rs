@@ -3,7 +3,9 @@
 
 mod blocks;
 mod books;
+mod kv;
 mod model;
 mod scene;
 mod share_log;
+mod takeovers;
 mod windows;

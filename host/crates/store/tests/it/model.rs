@@ -116,7 +116,7 @@ async fn step(mut scene: Scene, model: &mut Model, generation: GenerationId, op:
         }
         Op::Crash => scene = scene.crash().await,
         Op::Find(name) => {
-            scene.found(&format!("b{}", model.blocks.len()), NAMES[name], generation).await;
+            scene.found(&format!("b{}", model.blocks.len()), NAMES[name]).await;
             model.blocks.push(BlockState::Candidate);
         }
         Op::Move(block, to) if block < model.blocks.len() => {

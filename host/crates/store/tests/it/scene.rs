@@ -27,6 +27,11 @@ impl Scene {
         Self { directory, store, workers: BTreeMap::new() }
     }
 
+    /// The database's file.
+    pub(crate) fn path(&self) -> std::path::PathBuf {
+        self.directory.path().join("pool.db")
+    }
+
     /// As after `kill -9`: nothing is said to the old store but that it is gone.
     pub(crate) async fn crash(self) -> Self {
         let Self { directory, store, workers } = self;
@@ -67,10 +72,10 @@ impl Scene {
     }
 
     /// A candidate found after the last durable share.
-    pub(crate) async fn found(&mut self, id: &str, account: &str, generation: GenerationId) {
+    pub(crate) async fn found(&mut self, id: &str, account: &str) {
         let seq = self.store.last_seq().await.unwrap();
         let worker = self.worker(account).await;
-        self.store.record_candidate(&candidate(id, seq, worker, generation)).await.unwrap();
+        self.store.record_candidate(&candidate(id, seq, worker)).await.unwrap();
     }
 
     pub(crate) async fn moved(&self, id: &str, to: BlockState) -> Result<Booking, StoreError> {
@@ -116,18 +121,12 @@ pub(crate) fn scheme(kind: SchemeKind, from_seq: u64) -> NewGeneration {
     }
 }
 
-pub(crate) fn candidate(
-    id: &str,
-    seq: u64,
-    worker: WorkerId,
-    generation: GenerationId,
-) -> BlockRow {
+pub(crate) fn candidate(id: &str, seq: u64, worker: WorkerId) -> BlockRow {
     BlockRow {
         id: id.into(),
         height: 9,
         seq,
         worker,
-        generation,
         found_at_ms: 100_000,
         pow_hash: PowHash([2; 32]),
         tx_fees: Amount::from_units(10),

@@ -1,0 +1,43 @@
+//! L7: the author's own cases, and recorded calls of a pool: each must end as it is written.
+
+use std::path::Path;
+
+use super::{LevelReport, Subject};
+use crate::doubles::{self, Endpoint};
+use crate::vectors::{self, Vector};
+
+pub(super) fn run(subject: &Subject<'_>, directory: &Path, report: &mut LevelReport) {
+    let vectors = match vectors::read_directory(directory) {
+        Ok(vectors) => vectors,
+        Err(problem) => {
+            let mend = "a file holds {\"config\", \"request\", \"outcome\"}, or a recorded call";
+            report.tried();
+            return report.error("vectors", "a directory of JSON files", problem, mend);
+        }
+    };
+    report.require(
+        !vectors.is_empty(),
+        "vectors",
+        "at least one case",
+        || format!("no .json file in {}", directory.display()),
+        "write one, or record one with the pool",
+    );
+    for Vector { name, bundle } in vectors {
+        report.tried();
+        let mut bundle = bundle.of(subject.class, subject.artifact);
+        if bundle.grants.texts().is_empty() {
+            bundle.grants = subject.grants.clone();
+        }
+        let services = doubles::services(Endpoint::Answers);
+        let replayed = bundle.replay(subject.engines, subject.artifact, services);
+        if !replayed.same_outcome {
+            report.error(
+                "cases",
+                format!("{name}: {}", vectors::brief(&bundle.outcome)),
+                vectors::brief(&replayed.outcome),
+                "mend the component, or the case if it is the one that is wrong",
+            );
+        }
+    }
+    report.fact(format!("{} cases", report.checks.saturating_sub(1)));
+}

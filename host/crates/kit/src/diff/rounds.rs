@@ -1,0 +1,120 @@
+//! Rounds that two payout schemes settle, synthetic or recorded, and who is paid otherwise.
+
+use std::fs;
+use std::path::Path;
+
+use chimera_ledger::{Distribution, Limits, Request};
+use chimera_plugin::{CallBundle, PayoutScheme, Question};
+use serde_json::Value;
+
+use super::{Paid, RoundDiff, changed};
+use crate::check::{SEED, occasions};
+use crate::dice::Dice;
+use crate::rounds::Round;
+
+/// Accounts of the synthetic rounds.
+const ROWS: [usize; 4] = [1, 3, 12, 60];
+
+/// Rounds as each is to be asked about them: recorded ones as they were, synthetic ones by
+/// the plan of each.
+pub(super) fn rounds(
+    one: &PayoutScheme,
+    two: &PayoutScheme,
+    records: Option<&Path>,
+) -> Result<Vec<(String, Request, Request)>, String> {
+    if let Some(directory) = records {
+        let requests = recorded(directory)?;
+        if requests.is_empty() {
+            return Err(format!("{}: no settlement is recorded there", directory.display()));
+        }
+        return Ok(requests
+            .into_iter()
+            .map(|(name, request)| (name, request.clone(), request))
+            .collect());
+    }
+    let mut dice = Dice::new(SEED);
+    let mut rounds = Vec::new();
+    for &occasion in occasions(one.plan().kind) {
+        for rows in ROWS {
+            let round = Round::random(&mut dice, occasion, one.plan(), rows);
+            let name = format!("{occasion:?} of {rows} accounts");
+            let (first, _) = round.request(one.plan());
+            let (second, _) = round.request(two.plan());
+            rounds.push((name, first, second));
+        }
+    }
+    Ok(rounds)
+}
+
+/// The requests of all settlement records and recorded calls in a directory.
+fn recorded(directory: &Path) -> Result<Vec<(String, Request)>, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", directory.display());
+    let mut paths: Vec<_> = fs::read_dir(directory)
+        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
+        .map_err(failed)?;
+    paths.retain(|path: &std::path::PathBuf| path.extension().is_some_and(|end| end == "json"));
+    paths.sort();
+    let mut requests = Vec::new();
+    for path in paths {
+        let told = |problem: String| format!("{}: {problem}", path.display());
+        let text = fs::read_to_string(&path).map_err(|error| told(error.to_string()))?;
+        let request = request_of(&text).map_err(told)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        requests.extend(request.map(|request| (name, request)));
+    }
+    Ok(requests)
+}
+
+/// The request of a settlement record (`body.request`) or of a recorded settlement call.
+fn request_of(text: &str) -> Result<Option<Request>, String> {
+    let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if let Some(request) = value.pointer("/body/request") {
+        let request = serde_json::from_value(request.clone()).map_err(|error| error.to_string())?;
+        return Ok(Some(request));
+    }
+    let bundle = CallBundle::from_json(text).map_err(|error| error.to_string())?;
+    Ok(match bundle.question {
+        Question::Settle(request) => Some(request),
+        _ => None,
+    })
+}
+
+pub(super) fn settled(
+    round: String,
+    first: (&PayoutScheme, &Request),
+    second: (&PayoutScheme, &Request),
+) -> Option<RoundDiff> {
+    let answer = |(scheme, request): (&PayoutScheme, &Request)| -> Result<Distribution, String> {
+        let proposal = scheme.settle(request).map_err(|error| error.to_string())?;
+        let (name, plan) = (&scheme.info().name, scheme.plan());
+        Distribution::check(name, request, plan, proposal, &Limits::default())
+            .map_err(|imbalance| imbalance.to_string())
+    };
+    let (one, two) = (answer(first), answer(second));
+    let mut accounts = Vec::new();
+    let mut others = Vec::new();
+    match (&one, &two) {
+        (Ok(one), Ok(two)) => {
+            let columns = &first.1.accounts;
+            let pairs = one.amounts().iter().zip(two.amounts());
+            for (row, (&first, &second)) in pairs.enumerate().filter(|(_, (a, b))| a != b) {
+                let (key, work) = (columns.key[row], columns.work[row]);
+                accounts.push(Paid { key, work, first, second });
+            }
+            for (what, one, two) in [
+                ("pool fee", one.pool_fee(), two.pool_fee()),
+                ("carry", one.carry_out(), two.carry_out()),
+            ] {
+                others.extend(changed(what, one.to_string(), two.to_string()));
+            }
+        }
+        _ => {
+            let told = |answer: &Result<Distribution, String>| match answer {
+                Ok(_) => "settled".to_owned(),
+                Err(why) => why.clone(),
+            };
+            others.extend(changed("outcome", told(&one), told(&two)));
+        }
+    }
+    (!accounts.is_empty() || !others.is_empty()).then_some(RoundDiff { round, accounts, others })
+}

@@ -1,0 +1,131 @@
+//! `chimera payout backtest`: what another scheme would have paid for the blocks on record,
+//! beside what was paid. Reads the pool's database, also beside a running pool; changes
+//! nothing.
+
+mod comparison;
+mod csv;
+mod replay;
+mod since;
+mod svg;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use chimera_plugin::{Artifact, Engines, Grants, PayoutScheme, Registry};
+use chimera_store::Store;
+use clap::Args;
+use serde_json::json;
+
+use crate::commands::{Exit, say};
+use comparison::Comparison;
+use since::Since;
+
+/// What to compare, and where.
+#[derive(Debug, Args)]
+pub struct BacktestArgs {
+    /// The other scheme: a shipped component's name, or a .wasm file
+    #[arg(value_name = "SCHEME")]
+    pub scheme: String,
+    /// Its configuration as JSON; all defaults if not given
+    #[arg(long, default_value = "", value_name = "JSON")]
+    pub config: String,
+    /// Only blocks found since a day (2026-01-31, UTC), or the last so many blocks
+    #[arg(long, value_name = "DATE|BLOCKS")]
+    pub since: Option<Since>,
+    /// The pool's data directory
+    #[arg(long, default_value = "data", value_name = "DIRECTORY")]
+    pub data_dir: PathBuf,
+    /// Every account at every block, as CSV
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// The comparison as a picture
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// The comparison as JSON instead of the table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Replays the record with the other scheme, and prints both side by side.
+///
+/// # Errors
+/// When the scheme cannot be loaded or declines a block, when the ledger cannot be read, when
+/// there is nothing to compare, or when a file cannot be written.
+pub async fn backtest(args: BacktestArgs) -> anyhow::Result<Exit> {
+    let (scheme, config) = (args.scheme.clone(), args.config.clone());
+    let cache = args.data_dir.join("compiled");
+    let scheme = tokio::task::spawn_blocking(move || load(&scheme, &config, cache)).await??;
+    let path = args.data_dir.join("pool.sqlite");
+    let store = Store::open_to_read(&path).await;
+    let store = store.with_context(|| format!("cannot read the ledger {}", path.display()))?;
+    let steps = replay::replay(&store, scheme.into(), args.since).await?;
+    anyhow::ensure!(
+        !steps.is_empty(),
+        "no settled block is on record{}",
+        if args.since.is_some() { " since then" } else { "" }
+    );
+    let comparison = Comparison::of(&steps);
+    if let Some(file) = &args.csv {
+        write(file, &csv::csv(&steps))?;
+    }
+    if let Some(file) = &args.svg {
+        write(file, &svg::svg(&comparison, &args.scheme))?;
+    }
+    if args.json {
+        say::json(&json!({
+            "scheme": args.scheme,
+            "blocks": comparison.blocks,
+            "reward": comparison.reward.to_string(),
+            "pool": comparison.pool.json(),
+            "accounts": comparison.accounts.iter().map(|row| row.json()).collect::<Vec<_>>(),
+        }));
+    } else {
+        print(&comparison, &args.scheme);
+    }
+    Ok(Exit::Done)
+}
+
+fn load(scheme: &str, config: &str, cache: PathBuf) -> anyhow::Result<PayoutScheme> {
+    let artifact = if scheme.ends_with(".wasm") {
+        Artifact::from_file(Path::new(scheme))?
+    } else {
+        Registry::new(None)?.find(scheme)?
+    };
+    // Beside a pool of another user the cache may be out of reach: then it is compiled again.
+    let cache = cache.is_dir().then_some(cache);
+    let engines = Engines::new(cache.as_deref()).context("the plugin runtime")?;
+    Ok(PayoutScheme::load(&engines, &artifact, config, &Grants::none())?)
+}
+
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn print(comparison: &Comparison, scheme: &str) {
+    let Comparison { blocks, reward, .. } = comparison;
+    say::line(format_args!(
+        "{blocks} settled blocks with rewards of {reward} base units: what was paid, and what \
+         {scheme} would have paid."
+    ));
+    say::line("Deviation is that of an account's income from block to block.");
+    say::line("");
+    let head = ["account", "paid", "would be", "difference", "", "deviation", "would be"];
+    say::line(columns(head.map(str::to_owned)));
+    for row in comparison.accounts.iter().chain([&comparison.pool]) {
+        say::line(columns([
+            row.name.clone(),
+            row.paid.to_string(),
+            row.would.to_string(),
+            format!("{:+}", row.difference()),
+            row.percent().map_or_else(|| "new".to_owned(), |percent| format!("{percent:+.2} %")),
+            format!("{:.0}", row.paid_deviation),
+            format!("{:.0}", row.would_deviation),
+        ]));
+    }
+}
+
+fn columns([name, paid, would, difference, percent, before, after]: [String; 7]) -> String {
+    format!(
+        "{name:<24} {paid:>20} {would:>20} {difference:>20} {percent:>10} {before:>16} {after:>16}"
+    )
+}

@@ -1,0 +1,117 @@
+//! The way to a running pool's API, with the token that admits to changes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::Value;
+
+use super::super::{Exit, say};
+
+/// A trial answers early; what takes longer than this is a pool in trouble.
+const ANSWER_WAIT: Duration = Duration::from_secs(120);
+
+/// Which pool, and the right to change it.
+#[derive(Debug, Args)]
+pub struct AdminArgs {
+    /// The pool's API
+    #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    pub api: String,
+    /// The pool's data directory, where its admin.token lies
+    #[arg(long, default_value = "data", env = "CHIMERA_POOL__DATA_DIR", value_name = "DIRECTORY")]
+    pub data_dir: PathBuf,
+    /// The token itself, for a pool on another machine
+    #[arg(long, env = "CHIMERA_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub token: Option<String>,
+    /// The raw answer, as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What the pool said.
+pub(super) enum Answer {
+    /// An HTTP status and a body.
+    Said(u16, Value),
+    /// Nobody answers there.
+    Nobody(String),
+}
+
+impl AdminArgs {
+    /// Posts a request.
+    pub(super) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Answer> {
+        let token = match &self.token {
+            Some(token) => token.clone(),
+            None => {
+                let path = crate::swap::token_path(&self.data_dir);
+                let text = std::fs::read_to_string(&path);
+                text.with_context(|| {
+                    format!(
+                        "cannot read the token {}: name the pool's --data-dir, or give --token",
+                        path.display()
+                    )
+                })?
+            }
+        };
+        let client = reqwest::Client::builder().timeout(ANSWER_WAIT).build()?;
+        let url = format!("{}{path}", self.api.trim_end_matches('/'));
+        let sent = client.post(&url).bearer_auth(token.trim()).json(body).send().await;
+        read(&url, sent).await
+    }
+
+    /// How a command ends when there is nothing to show.
+    pub(super) fn failed(&self, what: &str, answer: &Answer) -> Exit {
+        match answer {
+            Answer::Nobody(error) => {
+                if self.json {
+                    say::json(&serde_json::json!({ "error": error }));
+                } else {
+                    say::trouble(what, error);
+                    say::line("Is the pool running? --api names another address.");
+                }
+                Exit::Unreachable
+            }
+            Answer::Said(_, body) => {
+                if self.json {
+                    say::json(body);
+                } else {
+                    let message = body["error"]["message"].as_str().or(body["message"].as_str());
+                    say::trouble(what, message.unwrap_or("the pool does not say why"));
+                }
+                Exit::Failed
+            }
+        }
+    }
+}
+
+/// Asks without a token.
+pub(super) async fn get(api: &str, path: &str) -> anyhow::Result<Answer> {
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
+    let url = format!("{}{path}", api.trim_end_matches('/'));
+    read(&url, client.get(&url).send().await).await
+}
+
+async fn read(url: &str, sent: reqwest::Result<reqwest::Response>) -> anyhow::Result<Answer> {
+    let answer = match sent {
+        Ok(answer) => answer,
+        Err(error) => return Ok(Answer::Nobody(format!("no answer from {url}: {error}"))),
+    };
+    let status = answer.status().as_u16();
+    let body = answer.json().await;
+    Ok(Answer::Said(status, body.with_context(|| format!("{url} does not answer in JSON"))?))
+}
+
+/// Shows a swap's steps, and how it stands.
+pub(super) fn show_swap(slot: &str, answer: &Value) {
+    for step in answer["steps"].as_array().into_iter().flatten() {
+        let (name, detail) = (step["step"].as_str(), step["detail"].as_str());
+        say::field(name.unwrap_or_default(), detail.unwrap_or_default());
+    }
+    let message = answer["message"].as_str().unwrap_or_default();
+    match answer["outcome"].as_str() {
+        Some("active") if answer["generation"].is_null() => say::done(slot, message),
+        Some("active") => say::done(slot, format_args!("generation {}", answer["generation"])),
+        Some("refused") => say::trouble(slot, message),
+        other => say::done(slot, other.unwrap_or_default()),
+    }
+}
