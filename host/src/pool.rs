@@ -422,7 +422,6 @@ async fn assemble(
         reserve: config.settlement.reserve,
         fees: Mutex::default(),
         traps: Arc::clone(&traps),
-        retries: Mutex::default(),
         probe: probe("payout"),
     });
     let slots = Slots {

@@ -1,12 +1,10 @@
-//! When a settlement that failed is tried again: soon at first, then less and less often, so
-//! that a broken scheme costs neither the machine nor the settlements of others.
+//! Settlements that failed, each behind a circuit breaker of its own: tried again soon at
+//! first, then less and less often, so that a broken scheme costs neither the machine nor the
+//! settlements of others.
 
 use std::collections::HashMap;
 
-/// The pause after the first failure; each further one doubles it.
-const PAUSE_MS: u64 = 2_000;
-/// The longest pause: what mends itself is noticed within five minutes.
-const PAUSE_MS_MAX: u64 = 300_000;
+use crate::policy::breaker::{Breaker, Patience};
 
 /// Settlements that failed, by their key.
 #[derive(Debug, Default)]
@@ -14,8 +12,7 @@ pub(crate) struct Retries(HashMap<String, Failed>);
 
 #[derive(Debug)]
 struct Failed {
-    times: u32,
-    next_ms: u64,
+    breaker: Breaker,
     error: String,
     /// The generation in force then: another one is a reason to try at once.
     in_force: u32,
@@ -26,27 +23,30 @@ impl Retries {
     ///
     /// # Errors
     /// The last error, as long as its pause is not over.
-    pub(crate) fn due(&self, key: &str, in_force: u32, now_ms: u64) -> Result<(), String> {
-        match self.0.get(key) {
-            Some(failed) if failed.in_force == in_force && now_ms < failed.next_ms => {
-                Err(failed.error.clone())
-            }
-            _ => Ok(()),
-        }
+    pub(crate) fn due(&mut self, key: &str, in_force: u32, now_ms: u64) -> Result<(), String> {
+        let Some(failed) = self.0.get_mut(key).filter(|failed| failed.in_force == in_force) else {
+            return Ok(());
+        };
+        if failed.breaker.may_call(now_ms) { Ok(()) } else { Err(failed.error.clone()) }
     }
 
     /// It failed again.
     pub(crate) fn failed(&mut self, key: &str, in_force: u32, now_ms: u64, error: String) {
-        let before = self.0.get(key).filter(|failed| failed.in_force == in_force);
-        let times = before.map_or(0, |failed| failed.times) + 1;
-        let pause = PAUSE_MS.saturating_mul(1 << (times - 1).min(16)).min(PAUSE_MS_MAX);
-        let next_ms = now_ms.saturating_add(pause);
-        self.0.insert(key.to_owned(), Failed { times, next_ms, error, in_force });
+        let before = self.0.remove(key).filter(|failed| failed.in_force == in_force);
+        let mut breaker = before.map_or(Breaker::new(Patience::PAYOUT), |failed| failed.breaker);
+        breaker.failed(now_ms);
+        self.0.insert(key.to_owned(), Failed { breaker, error, in_force });
     }
 
     /// It is done, or needs no more.
     pub(crate) fn done(&mut self, key: &str) {
         self.0.remove(key);
+    }
+
+    /// What the breakers of the slot come to in one word: that of a settlement that is held,
+    /// or `closed`.
+    pub(crate) fn state(&self) -> &'static str {
+        self.0.values().next().map_or("closed", |failed| failed.breaker.state().name())
     }
 }
 
@@ -65,10 +65,12 @@ mod tests {
             assert_eq!(retries.due("block:a", 7, last), Err(format!("after {pause_ms}")));
             assert_eq!(retries.due("block:b", 7, last), Ok(()), "another settlement");
             assert_eq!(retries.due("block:a", 8, last), Ok(()), "another scheme is in force");
+            assert_eq!(retries.state(), "open");
             now_ms += pause_ms;
         }
         retries.failed("block:a", 7, now_ms, "again".to_owned());
         retries.done("block:a");
         assert_eq!(retries.due("block:a", 7, now_ms), Ok(()));
+        assert_eq!(retries.state(), "closed");
     }
 }

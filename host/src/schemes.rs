@@ -1,7 +1,7 @@
 //! The payout generations: which component decided from when on, loaded when needed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -11,6 +11,7 @@ use chimera_store::{GenerationId, Store};
 
 use crate::clock::now_ms;
 use crate::policy::Calls;
+use crate::retries::Retries;
 use crate::settle_process::{SettleFailure, SettleProcess, WIT};
 
 /// Earlier generations that stay loaded: they settle what was found in their time. One that
@@ -133,6 +134,7 @@ pub(crate) struct Schemes {
     current: ArcSwap<Scheme>,
     /// The most recently used last.
     earlier: Mutex<Vec<Arc<Scheme>>>,
+    retries: Mutex<Retries>,
 }
 
 impl Schemes {
@@ -144,7 +146,7 @@ impl Schemes {
         begun_at_ms: u64,
     ) -> Self {
         let current = ArcSwap::from_pointee(current.begun_at(begun_at_ms));
-        Self { store, engines, current, earlier: Mutex::default() }
+        Self { store, engines, current, earlier: Mutex::default(), retries: Mutex::default() }
     }
 
     /// The one in force.
@@ -191,6 +193,11 @@ impl Schemes {
         Ok(scheme)
     }
 
+    /// Settlements that failed, and when they are tried again.
+    pub(crate) fn retries(&self) -> MutexGuard<'_, Retries> {
+        self.retries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The state after a generation's latest settlement.
     ///
     /// # Errors
@@ -217,7 +224,7 @@ impl Schemes {
         drop(tokio::task::spawn_blocking(move || drop(forgotten)));
     }
 
-    fn earlier(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Scheme>>> {
+    fn earlier(&self) -> MutexGuard<'_, Vec<Arc<Scheme>>> {
         self.earlier.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

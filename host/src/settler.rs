@@ -8,10 +8,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chimera_chain::{BlockRef, NodeChain, RewardState, RpcError};
 use chimera_ledger::{
-    Account, Accounts, Allocation, Amount, BlockState, Body, DecidedBy, Decision, Distribution,
-    Event, Limits, Proposal, Request, SCORE_PER_BLOCK, SaltedKey, SchemeKind, Slices, Transfer,
+    Account, Accounts, Allocation, Amount, BlockState, Body, Breach, DecidedBy, Decision,
+    Distribution, Event, Limits, Proposal, Request, SCORE_PER_BLOCK, SaltedKey, Slices, Transfer,
     block_to_reserve,
 };
+use chimera_plugin::PluginError;
 use chimera_store::{
     Block, BlockChange, GenerationId, NewRecord, SettlementRow, Store, Unpaid, Window,
 };
@@ -22,7 +23,6 @@ use crate::candidates::Candidates;
 use crate::clock::now_ms;
 use crate::health::Probe;
 use crate::reserve::{self, FeeMean, ReserveTooLow};
-use crate::retries::Retries;
 use crate::schemes::{Scheme, Schemes};
 use crate::settle_process::{SettleFailure, SettleProcess};
 use crate::traps::Traps;
@@ -66,8 +66,6 @@ pub(crate) struct Settler {
     pub fees: Mutex<FeeMean>,
     /// Where failed calls are kept.
     pub traps: Arc<Traps>,
-    /// Settlements that failed, and when they are tried again.
-    pub retries: Mutex<Retries>,
     /// Where trouble with settlements is told.
     pub probe: Probe,
 }
@@ -245,23 +243,21 @@ impl Settler {
         .await
     }
 
-    /// Whether the scheme in force divides a block its own scheme cannot. Both must divide
-    /// blocks: what an accruing scheme was found under is paid out of the reserve, not again,
-    /// and what was not is not the reserve's. The host's own trouble is no reason.
+    /// Whether the scheme in force divides a block its own scheme cannot. Both must divide the
+    /// same part of it: what was found under an accruing scheme is paid out of the reserve, not
+    /// again, and what was not is not the reserve's. The host's own trouble is no reason.
     async fn may_take_over(
         &self,
         block: &Block,
         current: &Scheme,
         error: &anyhow::Error,
     ) -> anyhow::Result<bool> {
-        use SettleFailure::{Died, Process};
-        let host_s_own = matches!(error.downcast_ref(), Some(Process { .. } | Died { .. }));
-        if !self.take_over || host_s_own || current.generation() == block.generation {
+        if !self.take_over || !is_component_s(error) || current.generation() == block.generation {
             return Ok(false);
         }
         let kind = self.store.generation(block.generation).await?.facts.kind;
-        let divides = Some(SchemeKind::Distribute);
-        Ok(kind == divides && Some(current.plan().kind) == divides)
+        let current = current.plan().kind;
+        Ok(kind == Some(current) && current.splits_blocks())
     }
 
     /// Makes a settlement unless it failed a short time ago; then its last error stands.
@@ -271,19 +267,16 @@ impl Settler {
         settlement: impl Future<Output = anyhow::Result<()>>,
     ) -> anyhow::Result<()> {
         let in_force = self.schemes.current().generation().0;
-        self.retries().due(key, in_force, now_ms()).map_err(anyhow::Error::msg)?;
+        let retries = || self.schemes.retries();
+        retries().due(key, in_force, now_ms()).map_err(anyhow::Error::msg)?;
         let outcome = settlement.await;
         match &outcome {
-            Ok(()) => self.retries().done(key),
+            Ok(()) => retries().done(key),
             // Nobody's fault, and over with the next block.
-            Err(error) if error.is::<ReserveTooLow>() => self.retries().done(key),
-            Err(error) => self.retries().failed(key, in_force, now_ms(), format!("{error:#}")),
-        }
+            Err(error) if error.is::<ReserveTooLow>() => retries().done(key),
+            Err(error) => retries().failed(key, in_force, now_ms(), format!("{error:#}")),
+        };
         outcome
-    }
-
-    fn retries(&self) -> MutexGuard<'_, Retries> {
-        self.retries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn settle_block_by(&self, scheme: &Arc<Scheme>, block: &Block) -> anyhow::Result<()> {
@@ -361,13 +354,29 @@ impl Settler {
             let prices = (expected_reward, expected_fees);
             // A broken scheme's work waits; that of the others does not.
             let settlement = self.settle_interval_of(generation, until, prices);
-            outcome =
-                outcome.and(self.paced(&format!("interval:{}", generation.0), settlement).await);
+            let settled = self.paced(&format!("interval:{}", generation.0), settlement).await;
+            self.note_held(generation, settled.as_ref().err()).await?;
+            outcome = outcome.and(settled);
         }
         if outcome.is_ok() {
             *self.fees() = FeeMean::default();
         }
         outcome
+    }
+
+    /// Puts on record that an accruing scheme cannot pay its work, or that it can again: with
+    /// `take_over` its successor pays it. The host's own trouble is no reason.
+    async fn note_held(
+        &self,
+        generation: GenerationId,
+        error: Option<&anyhow::Error>,
+    ) -> anyhow::Result<()> {
+        let why = match error {
+            Some(error) if is_component_s(error) => Some(format!("{error:#}")),
+            Some(_) => return Ok(()),
+            None => None,
+        };
+        Ok(self.store.hold(generation, why.as_deref()).await?)
     }
 
     async fn settle_interval_of(
@@ -537,6 +546,16 @@ impl Settler {
             })
         });
         Ok((row, record.await??))
+    }
+}
+
+/// Whether a settlement failed by its component's fault, not by that of the machine, the node
+/// or the ledger.
+fn is_component_s(error: &anyhow::Error) -> bool {
+    use SettleFailure::{Died, Process};
+    match error.downcast_ref::<SettleFailure>() {
+        Some(failure) => !matches!(failure, Process { .. } | Died { .. }),
+        None => error.is::<Breach>() || error.is::<PluginError>(),
     }
 }
 

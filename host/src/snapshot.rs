@@ -178,7 +178,7 @@ impl Watch {
         };
         snapshot.components.push(chain_health(&settler.chain.health().borrow()));
         snapshot.plugins = swap::shown(manager);
-        snapshot.policies = policies(gate);
+        snapshot.policies = policies(gate, settler);
     }
 }
 
@@ -198,13 +198,17 @@ fn chain_health(health: &ChainHealth) -> ComponentHealth {
     }
 }
 
-fn policies(gate: &Gate) -> Policies {
+fn policies(gate: &Gate, settler: &Settler) -> Policies {
     let (auth, difficulty) = (&gate.auth, &gate.difficulty);
     let trials = [
         ("auth", auth.slot.trial().map(|trial| trial.report())),
         ("difficulty", difficulty.slot.trial().map(|trial| trial.report())),
     ];
-    let breakers = [("auth", auth.breaker().state()), ("difficulty", difficulty.breaker().state())];
+    let breakers = [
+        ("payout", settler.schemes.retries().state()),
+        ("auth", auth.breaker().state().name()),
+        ("difficulty", difficulty.breaker().state().name()),
+    ];
     let figures = &auth.figures;
     let answers = [
         ("reused", &figures.reused),
@@ -215,7 +219,7 @@ fn policies(gate: &Gate) -> Policies {
         ("crowded", &figures.crowded),
     ];
     Policies {
-        breakers: breakers.map(|(slot, state)| (slot.to_owned(), state.name().to_owned())).into(),
+        breakers: breakers.map(|(slot, state)| (slot.to_owned(), state.to_owned())).into(),
         trials: trials
             .into_iter()
             .filter_map(|(slot, report)| {

@@ -21,6 +21,11 @@ impl Patience {
     /// minute of trouble.
     pub(crate) const AUTH: Self =
         Self { failures: 5, first_ms: 1_000, longest_ms: 60_000, openings: 5 };
+    /// A settlement is expensive and nobody waits in line for it, so the first failure opens.
+    /// What mends itself (a full machine) is over in seconds; after three attempts somebody
+    /// must look, and what they do is noticed within five minutes.
+    pub(crate) const PAYOUT: Self =
+        Self { failures: 1, first_ms: 2_000, longest_ms: 300_000, openings: 3 };
     /// Three failures, as the native strategy takes over then. Nothing is urgent while that
     /// acts, so the first pause is longer.
     pub(crate) const DIFFICULTY: Self =

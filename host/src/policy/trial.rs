@@ -1,5 +1,6 @@
 //! A component on trial: asked beside the one in force or instead of it, and how it did.
 
+use std::fmt;
 use std::hash::Hasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -57,6 +58,31 @@ pub(crate) struct Report {
     pub examples: Vec<String>,
     /// Its latest failure.
     pub last_error: Option<String>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} decisions, {} failed", self.decisions, self.failed)?;
+        if self.agreed + self.differed > 0 {
+            write!(f, "; {} as the one in force, {} not", self.agreed, self.differed)?;
+        }
+        for (count, what) in [(self.dropped, "too many at once"), (self.skipped, "need a request")]
+        {
+            if count > 0 {
+                write!(f, "; {count} not asked: {what}")?;
+            }
+        }
+        if self.decisions > 0 {
+            write!(f, "; {} us each", self.time_us / self.decisions)?;
+            if self.active_time_us > 0 {
+                write!(f, " beside {} us", self.active_time_us / self.decisions)?;
+            }
+        }
+        for example in &self.examples {
+            write!(f, "\n  {example}")?;
+        }
+        Ok(())
+    }
 }
 
 impl<T> Trial<T> {
@@ -209,6 +235,14 @@ mod tests {
         assert_eq!((report.decisions, report.agreed, report.differed), (23, 11, 12));
         assert_eq!((report.failed, report.dropped, report.skipped), (2, 4, 1));
         assert_eq!((report.time_us, report.active_time_us), (15, 10));
+        let told = report.to_string();
+        let (line, examples) = told.split_once('\n').expect("examples follow");
+        assert_eq!(
+            line,
+            "23 decisions, 2 failed; 11 as the one in force, 12 not; 4 not asked: too many at \
+             once; 1 not asked: need a request; 0 us each beside 0 us"
+        );
+        assert_eq!(examples.lines().count(), EXAMPLES_MAX);
         assert_eq!(report.examples.len(), EXAMPLES_MAX);
         assert_eq!(report.examples[0], "difference 0");
         assert_eq!(report.last_error.as_deref(), Some("it broke"));

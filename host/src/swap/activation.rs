@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chimera_plugin::Digest;
-use chimera_store::{Generation, GenerationId, Store, StoreError, SwapId, TakenOver, Takeover};
+use chimera_store::{
+    Generation, GenerationId, Rollback, Store, StoreError, SwapId, TakenOver, Takeover,
+};
 
 use super::inheritance::{Inherited, inherit};
 use super::request::Refused;
@@ -44,8 +46,10 @@ pub(super) struct Order<'a> {
     pub previous: Option<&'a Generation>,
     /// Whose state a payout scheme takes over; by default the previous one's.
     pub heir_of: Option<&'a Generation>,
-    /// Why the previous one is rolled back, if it is.
-    pub rolls_back: Option<String>,
+    /// What is taken back, if the previous one is.
+    pub rollback: Option<Rollback>,
+    /// Whether it pays work the previous one cannot, `payout.take_over`.
+    pub pays_held: bool,
     /// The swap that ends with it.
     pub swap: SwapId,
 }
@@ -81,7 +85,8 @@ pub(super) async fn record(
         settings: order.settings,
         previous: order.previous.map(|generation| generation.id),
         inherits: None,
-        rolls_back: order.rolls_back.clone(),
+        rollback: order.rollback.clone(),
+        pays_held: order.pays_held,
         swap: Some(order.swap),
         detail: String::new(),
     };

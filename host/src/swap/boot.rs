@@ -15,7 +15,7 @@ use chimera_store::{Generation, NewSwap, Store, SwapId};
 
 use super::activation::{About, Order, Ready, record};
 use super::examine::examine;
-use super::request::{Refused, SwapRequest};
+use super::request::{Refused, SwapRequest, asked_as};
 use super::staging::{Staged, check_quarantine, find_quarantined, load, load_kept};
 use super::{Candidate, Loader, SlotName};
 use crate::clock::now_ms;
@@ -25,6 +25,9 @@ use crate::config::{self, Config};
 const EARLIER_MAX: u32 = 64;
 /// Who asks when the settings do.
 pub(super) const BY_SETTINGS: &str = "configuration";
+
+/// Who asks when nothing better can be loaded.
+const BY_START: &str = "start";
 
 /// What fills a slot when the pool starts.
 pub(crate) struct Opened {
@@ -62,7 +65,7 @@ pub(crate) async fn open_slots(
     let mut opened = Vec::with_capacity(SlotName::ALL.len());
     for slot in SlotName::ALL {
         let settings = slot.settings(config);
-        let filled = open(store, loader, slot, settings, &config.swap).await;
+        let filled = open(store, loader, slot, settings, config).await;
         opened.push(
             filled.map_err(|refused| anyhow::anyhow!(refused.0).context(format!("slot {slot}")))?,
         );
@@ -119,7 +122,7 @@ async fn open(
     loader: &Loader,
     slot: SlotName,
     settings: &config::Slot,
-    rules: &config::Swap,
+    config: &Config,
 ) -> Result<Opened, Refused> {
     let current = store.generation_current(slot.name()).await?;
     let (finder, named) = (loader.clone(), settings.clone());
@@ -136,7 +139,7 @@ async fn open(
         let artifact = found.as_ref().map_err(|error| Refused(error.to_string()));
         let taken = match artifact {
             Ok(artifact) => {
-                let place = Place { store, loader, slot, settings, hash, rules };
+                let place = Place { store, loader, slot, settings, hash, config };
                 place.take(artifact.clone(), current.as_ref()).await
             }
             Err(refused) => Err(refused),
@@ -153,7 +156,7 @@ async fn open(
     let Some(current) = current else {
         return Err(Refused("nothing was ever in force".to_owned()));
     };
-    let place = Place { store, loader, slot, settings, hash, rules };
+    let place = Place { store, loader, slot, settings, hash, config };
     place.go_on(current, found.ok(), warning).await
 }
 
@@ -164,7 +167,7 @@ struct Place<'a> {
     slot: SlotName,
     settings: &'a config::Slot,
     hash: [u8; 32],
-    rules: &'a config::Swap,
+    config: &'a Config,
 }
 
 impl Place<'_> {
@@ -229,7 +232,7 @@ impl Place<'_> {
     }
 
     fn must_wait(&self) -> bool {
-        self.slot == SlotName::Payout && !self.rules.notice.is_zero()
+        self.slot == SlotName::Payout && !self.config.swap.notice.is_zero()
     }
 
     /// Goes on with what is in force until the notice has passed.
@@ -275,7 +278,8 @@ impl Place<'_> {
             settings: self.hash,
             previous: current,
             heir_of: None,
-            rolls_back: None,
+            rollback: None,
+            pays_held: self.config.take_over,
             swap,
         };
         let (taken, ready) = record(self.store, &order, staged).await?;
@@ -329,14 +333,15 @@ impl Place<'_> {
             }
             let why = first_refusal.map(|refused: Refused| refused.0).unwrap_or_default();
             warning.get_or_insert(format!("what was in force cannot be loaded: {why}"));
-            let swap = self.begin().await?;
+            let swap = self.begin_again(&generation).await?;
             let order = Order {
                 slot: self.slot,
-                by: "start",
+                by: BY_START,
                 settings: self.hash,
                 previous: Some(&current),
                 heir_of: Some(&generation),
-                rolls_back: None,
+                rollback: None,
+                pays_held: self.config.take_over,
                 swap,
             };
             let (taken, ready) = record(self.store, &order, staged).await?;
@@ -344,6 +349,19 @@ impl Place<'_> {
             return Ok(Opened { generation, ready, about, warning, later: None });
         }
         Err(first_refusal.unwrap_or_else(|| Refused("nothing can be loaded".to_owned())))
+    }
+
+    /// An earlier generation comes back, under the name it was asked for by.
+    async fn begin_again(&self, generation: &Generation) -> Result<SwapId, Refused> {
+        let asked = NewSwap {
+            slot: self.slot.name().to_owned(),
+            component: asked_as(self.store, generation).await?,
+            config: generation.facts.config.clone(),
+            grants: generation.life.grants.clone(),
+            by: BY_START.to_owned(),
+            settings: self.hash,
+        };
+        Ok(self.store.begin_swap(&asked, now_ms()).await?)
     }
 
     async fn begin(&self) -> Result<SwapId, Refused> {

@@ -1,7 +1,8 @@
 //! The watched plugin directory: a changed file of a component in force is a request to swap.
 //!
 //! A file is taken when it has not changed for a second: one that is half written is not. One
-//! that is refused is not tried again until its content changes.
+//! that is refused is not tried again until its content changes, and one that was there before
+//! the start only if it was never in force: what an operator took back stays away.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -32,6 +33,8 @@ struct Seen {
     path: PathBuf,
     stamp: Option<Stamp>,
     since: Instant,
+    /// It is as it was when it was first looked at.
+    first: bool,
     done: bool,
 }
 
@@ -58,7 +61,9 @@ impl Directory {
         let seen = self.files.get(&slot);
         let same = seen.is_some_and(|seen| seen.path == path && seen.stamp == stamp);
         if !same {
-            let seen = Seen { path: path.to_owned(), stamp, since: Instant::now(), done: false };
+            let first = seen.is_none_or(|seen| seen.path != path);
+            let since = Instant::now();
+            let seen = Seen { path: path.to_owned(), stamp, since, first, done: false };
             self.files.insert(slot, seen);
             return false;
         }
@@ -70,7 +75,17 @@ impl Directory {
         let read = tokio::task::spawn_blocking(move || Artifact::from_file(&path)).await;
         let Ok(Ok(artifact)) = read else { return };
         let digest = artifact.digest();
-        if digest != manager.slots.digest(slot) && !self.refused.contains(&(slot, digest)) {
+        let first = self.files.get(&slot).is_some_and(|seen| seen.first);
+        let known = if first {
+            match manager.store.was_in_force(slot.name(), digest.as_bytes()).await {
+                Ok(known) => known,
+                // Later.
+                Err(_) => return,
+            }
+        } else {
+            digest == manager.slots.digest(slot) || self.refused.contains(&(slot, digest))
+        };
+        if !known {
             let request = SwapRequest {
                 slot,
                 component: manager.name(slot),

@@ -20,7 +20,7 @@ use super::inheritance::inherit;
 use super::opening::OpenedSlot;
 use super::probation::{Probation, Verdict, judge};
 use super::replay::replay;
-use super::request::{Refused, SwapRequest, recorded, refusal};
+use super::request::{Refused, SwapRequest, asked_as, recorded, refusal};
 use super::staging::{Staged, load, stage};
 use super::trial::{Stage, trials, try_out};
 use super::{Candidate, Commands, Loader, SlotName};
@@ -41,6 +41,8 @@ pub(crate) struct Manager {
     pub slots: Slots,
     /// `[swap]`
     pub rules: config::Swap,
+    /// `payout.take_over`
+    pub take_over: bool,
     settings: BTreeMap<SlotName, config::Slot>,
     under_way: Mutex<BTreeMap<SlotName, UnderWay>>,
     probations: Mutex<BTreeMap<SlotName, Probation>>,
@@ -120,6 +122,7 @@ impl Manager {
             loader,
             slots,
             rules: config.swap,
+            take_over: config.take_over,
             settings: settings.into(),
             under_way: Mutex::default(),
             probations: Mutex::default(),
@@ -141,10 +144,7 @@ impl Manager {
         let mut requests = Vec::new();
         for OpenedSlot { slot, generation, warning, later } in opened {
             let swap = self.store.swap_of(generation.id).await?;
-            let name = match swap {
-                Some(swap) => self.store.swap(swap).await?.asked.component,
-                None => self.settings(slot).component.clone(),
-            };
+            let name = asked_as(&self.store, &generation).await?;
             lock(&self.names).insert(slot, name);
             self.watch(slot, &generation, swap);
             if let Some(warning) = warning {
@@ -347,17 +347,18 @@ impl Manager {
             settings: settings_hash(self.settings(request.slot)),
             previous: Some(&current),
             heir_of: None,
-            rolls_back: None,
+            rollback: None,
+            pays_held: self.take_over,
             swap: *swap,
         };
-        let generation = self.take_over(&order, staged, &request.component).await?;
+        let generation = self.put_in_force(&order, staged, &request.component).await?;
         self.watch(request.slot, &generation, Some(*swap));
         self.settled_down(request.slot);
         Ok(())
     }
 
     /// Puts a staged component on record, then in force; its predecessor drains.
-    pub(super) async fn take_over(
+    pub(super) async fn put_in_force(
         self: &Arc<Self>,
         order: &Order<'_>,
         staged: Staged,
@@ -456,7 +457,7 @@ impl Manager {
     }
 
     /// Begins to watch a generation, unless it has proven itself.
-    fn watch(&self, slot: SlotName, generation: &Generation, swap: Option<SwapId>) {
+    pub(super) fn watch(&self, slot: SlotName, generation: &Generation, swap: Option<SwapId>) {
         let time = u64::try_from(self.rules.probation.as_millis()).unwrap_or(u64::MAX);
         if generation.life.proven_at_ms.is_some() {
             lock(&self.probations).remove(&slot);

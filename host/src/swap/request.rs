@@ -2,7 +2,7 @@
 
 use chimera_api::{SwapAnswer, SwapOutcome, SwapStep};
 use chimera_plugin::{Digest, Grants};
-use chimera_store::{Store, SwapId};
+use chimera_store::{Generation, Store, StoreError, SwapId};
 
 use super::SlotName;
 
@@ -34,8 +34,8 @@ impl From<anyhow::Error> for Refused {
     }
 }
 
-impl From<chimera_store::StoreError> for Refused {
-    fn from(error: chimera_store::StoreError) -> Self {
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
         Self(format!("the ledger: {error}"))
     }
 }
@@ -49,6 +49,17 @@ pub(crate) fn refusal(message: impl ToString) -> SwapAnswer {
         message: Some(message.to_string()),
         steps: Vec::new(),
     }
+}
+
+/// The name by which a generation's component was asked for: that of its file.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub(super) async fn asked_as(store: &Store, generation: &Generation) -> Result<String, StoreError> {
+    Ok(match store.swap_of(generation.id).await? {
+        Some(swap) => store.swap(swap).await?.asked.component,
+        None => generation.facts.name.clone(),
+    })
 }
 
 /// The answer as the record has it.

@@ -9,14 +9,14 @@
 use std::sync::Arc;
 
 use chimera_api::SwapAnswer;
-use chimera_store::{Generation, NewSwap, Quarantined, Store};
+use chimera_store::{Generation, NewSwap, Quarantined, Rollback, Store};
 
 use super::SlotName;
 use super::activation::Order;
 use super::boot::settings_hash;
 use super::manager::Manager;
 use super::probation::Probation;
-use super::request::{Refused, recorded, refusal};
+use super::request::{Refused, asked_as, recorded, refusal};
 use super::staging::{find_quarantined, load_kept};
 use crate::clock::now_ms;
 
@@ -80,10 +80,7 @@ impl Manager {
         let current = self.current(slot).await?;
         let good = last_known_good(&self.store, &current).await?;
         let staged = load_kept(&self.loader, &self.store, slot, &good).await?;
-        let name = match self.store.swap_of(good.id).await? {
-            Some(swap) => self.store.swap(swap).await?.asked.component,
-            None => good.facts.name.clone(),
-        };
+        let name = asked_as(&self.store, &good).await?;
         let asked = NewSwap {
             slot: slot.name().to_owned(),
             component: name.clone(),
@@ -97,58 +94,37 @@ impl Manager {
         let detail = format!("generation {} comes back: {why}", good.id.0);
         self.store.stage_swap(swap, bytes, &good.facts.config, &detail, now_ms()).await?;
         let unproven = current.life.proven_at_ms.is_none();
+        let rollback = Rollback {
+            why: why.to_owned(),
+            undone: unproven,
+            quarantine: (by == BY_PROBATION).then(|| quarantine(&current, &good, why)),
+        };
         let order = Order {
             slot,
             by: BY_ROLLBACK,
             settings: asked.settings,
             previous: Some(&current),
             heir_of: unproven.then_some(&good),
-            rolls_back: unproven.then(|| why.to_owned()),
+            rollback: Some(rollback),
+            pays_held: self.take_over,
             swap,
         };
-        let generation = match self.take_over(&order, staged, &name).await {
+        let generation = match self.put_in_force(&order, staged, &name).await {
             Ok(generation) => generation,
             Err(refused) => {
                 self.store.end_swap(swap, "refused", &refused.0, now_ms()).await?;
                 return Err(refused);
             }
         };
-        // It was good before: it is not watched a second time.
-        self.store.prove_generation(generation.id, now_ms()).await?;
-        if let Some(probation) = self.probation(slot) {
-            self.forget_probation(slot, &probation);
-        }
+        self.watch(slot, &generation, Some(swap));
         if by == BY_PROBATION {
-            self.quarantine(&current, &good, why).await?;
             let text = format!(
                 "{} {} was rolled back and is quarantined: {why}",
                 current.facts.name, current.facts.version
             );
             self.warn(slot, text);
         }
-        if let Some(failed) = self.store.swap_of(current.id).await? {
-            self.note(failed, "rolled-back", why).await;
-        }
         Ok(recorded(&self.store, swap).await)
-    }
-
-    /// The whole component, unless the one that comes back is the same under another
-    /// configuration.
-    async fn quarantine(
-        &self,
-        failed: &Generation,
-        good: &Generation,
-        why: &str,
-    ) -> Result<(), Refused> {
-        let same = failed.facts.digest == good.facts.digest;
-        let quarantined = Quarantined {
-            digest: failed.facts.digest,
-            config: same.then(|| failed.facts.config.clone()),
-            name: failed.facts.name.clone(),
-            why: why.to_owned(),
-            since_ms: now_ms(),
-        };
-        Ok(self.store.quarantine(&quarantined).await?)
     }
 
     fn last_error(&self, slot: SlotName) -> Option<String> {
@@ -157,6 +133,19 @@ impl Manager {
             SlotName::Auth => self.slots.auth.slot.active().calls.read().2,
             SlotName::Difficulty => self.slots.difficulty.slot.active().calls.read().2,
         }
+    }
+}
+
+/// The whole component, unless the one that comes back is the same under another
+/// configuration.
+fn quarantine(failed: &Generation, good: &Generation, why: &str) -> Quarantined {
+    let same = failed.facts.digest == good.facts.digest;
+    Quarantined {
+        digest: failed.facts.digest,
+        config: same.then(|| failed.facts.config.clone()),
+        name: failed.facts.name.clone(),
+        why: why.to_owned(),
+        since_ms: now_ms(),
     }
 }
 

@@ -84,11 +84,13 @@ async fn run<T: Send + Sync + 'static>(
             }
         };
         stage.store.swap_step(stage.swap, step, &detail, now_ms()).await?;
-        slot.try_out(Some(Arc::new(Trial::new(Arc::clone(&filled), mode))));
+        let trial = Arc::new(Trial::new(Arc::clone(&filled), mode));
+        slot.try_out(Some(Arc::clone(&trial)));
         let tried = watch(stage, name, &filled, time).await;
         slot.try_out(None);
-        let (calls, failures, last_error) = filled.calls.read();
-        let counted = format!("{calls} calls, {failures} failed");
+        let counted = trial.report().to_string();
+        drop(trial);
+        let (_, _, last_error) = filled.calls.read();
         match tried {
             Ok(()) => {
                 let step = format!("{step}-ended");

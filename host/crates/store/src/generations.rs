@@ -214,6 +214,24 @@ impl Store {
         .await
     }
 
+    /// Whether a component was ever in force in a slot.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn was_in_force(&self, slot: &str, digest: &[u8; 32]) -> Result<bool, StoreError> {
+        named("look for a component", async {
+            let (found,): (bool,) = sqlx::query_as(
+                "SELECT EXISTS (SELECT 1 FROM generation WHERE slot = ?1 AND digest = ?2)",
+            )
+            .bind(slot)
+            .bind(digest.as_slice())
+            .fetch_one(&self.readers)
+            .await?;
+            Ok(found)
+        })
+        .await
+    }
+
     /// One generation.
     ///
     /// # Errors

@@ -51,6 +51,6 @@ pub use shares::SLICE_MS;
 pub use statistics::{CreditLine, MinerAccount, MinerSummary, Span, Statistics, WorkerSummary};
 pub use store::{Booking, Durability, Store, StoreOptions};
 pub use swaps::{NewSwap, Quarantined, Swap, SwapId, SwapStep};
-pub use takeovers::{TakenOver, Takeover, Unpaid};
+pub use takeovers::{Rollback, TakenOver, Takeover, Unpaid};
 pub use window::{Window, WindowQuery};
 pub use workers::{WORKER_NAME_BYTES_MAX, Worker};

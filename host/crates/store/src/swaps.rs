@@ -335,30 +335,6 @@ impl Store {
         .await
     }
 
-    /// Keeps a component from coming back until an operator lifts it.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn quarantine(&self, failed: &Quarantined) -> Result<(), StoreError> {
-        named("quarantine a component", async {
-            let mut tx = self.begin().await?;
-            sqlx::query(
-                "INSERT INTO quarantine (digest, config, name, why, since_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-            )
-            .bind(failed.digest.as_slice())
-            .bind(&failed.config)
-            .bind(&failed.name)
-            .bind(&failed.why)
-            .bind(int("time", failed.since_ms)?)
-            .execute(&mut *tx)
-            .await?;
-            tx.commit().await?;
-            Ok(())
-        })
-        .await
-    }
-
     /// Lets a component come back. Says whether it was quarantined.
     ///
     /// # Errors
@@ -412,6 +388,24 @@ impl Store {
         })
         .await
     }
+}
+
+/// Keeps a component from coming back until an operator lifts it.
+pub(crate) async fn quarantine(
+    tx: &mut SqliteConnection,
+    failed: &Quarantined,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO quarantine (digest, config, name, why, since_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )
+    .bind(failed.digest.as_slice())
+    .bind(&failed.config)
+    .bind(&failed.name)
+    .bind(&failed.why)
+    .bind(int("time", failed.since_ms)?)
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Adds a step inside a transaction.

@@ -10,8 +10,19 @@ use crate::number::{int, uint, uint32};
 use crate::settlements::due_interval;
 use crate::shares::last_seq;
 use crate::store::named;
-use crate::swaps::{SwapId, add_step};
+use crate::swaps::{Quarantined, SwapId, add_step, quarantine};
 use crate::{GenerationId, NewGeneration, Store, StoreError};
+
+/// The one in force is taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rollback {
+    /// Why, for people.
+    pub why: String,
+    /// Whether it had not proven itself: what it has not settled is its successor's then.
+    pub undone: bool,
+    /// What must not come back by itself.
+    pub quarantine: Option<Quarantined>,
+}
 
 /// A generation that takes over.
 #[derive(Debug, Clone)]
@@ -29,8 +40,10 @@ pub struct Takeover {
     pub previous: Option<GenerationId>,
     /// The generation whose state `generation.state` was made from, and that state.
     pub inherits: Option<(GenerationId, Vec<u8>)>,
-    /// Why the one in force is rolled back, if it is.
-    pub rolls_back: Option<String>,
+    /// What is taken back, if the one in force is.
+    pub rollback: Option<Rollback>,
+    /// Whether it pays the work the one in force cannot pay ([`Store::hold`]).
+    pub pays_held: bool,
     /// The swap that ends with it.
     pub swap: Option<SwapId>,
     /// What is said about its step.
@@ -48,11 +61,21 @@ pub struct TakenOver {
     pub blocks: u64,
 }
 
+impl Takeover {
+    /// Why the one in force is undone, if it is.
+    fn undone(&self) -> Option<&str> {
+        self.rollback.as_ref().filter(|rollback| rollback.undone).map(|rollback| &*rollback.why)
+    }
+}
+
+const PAYS_HELD: &str = "pays the work its predecessor could not";
+
 impl Store {
     /// Puts a generation in force behind the last durable share.
     ///
     /// A rollback begins behind what the failed generation has settled, so that what it could
-    /// not settle is its successor's: the unpaid work, and the blocks that need a scheme.
+    /// not settle is its successor's: the unpaid work, and the blocks that need a scheme. So
+    /// does what takes over held work, with an operator's consent.
     ///
     /// # Errors
     /// When another generation took over meanwhile or the state to take over has changed
@@ -66,15 +89,21 @@ impl Store {
         named("let a generation take over", async {
             let mut tx = self.begin().await?;
             let previous_state = check_previous(&mut tx, takeover).await?;
-            let from_seq = match (&takeover.rolls_back, takeover.previous) {
-                (Some(_), Some(failed)) => settled_end(&mut tx, failed).await?,
-                _ => last_seq(&mut tx).await?,
+            let pays_held = pays_held(&mut tx, takeover).await?;
+            let undone = takeover.undone();
+            let takes_unsettled = undone.is_some() || pays_held;
+            let from_seq = match takeover.previous.filter(|_| takes_unsettled) {
+                Some(failed) => settled_end(&mut tx, failed).await?,
+                None => last_seq(&mut tx).await?,
             };
             let new = NewGeneration { from_seq, ..takeover.generation.clone() };
             let id = insert(&mut tx, &new, now_ms).await?;
             describe(&mut tx, id, takeover, previous_state).await?;
             if let Some(previous) = takeover.previous {
-                end(&mut tx, previous, takeover.rolls_back.as_deref(), now_ms).await?;
+                end(&mut tx, previous, undone, now_ms).await?;
+            }
+            if let Some(rollback) = &takeover.rollback {
+                take_back(&mut tx, id, takeover.previous, rollback, now_ms).await?;
             }
             let blocks = if new.slot == "payout" {
                 take_blocks(&mut tx, id, from_seq, takeover).await?
@@ -83,10 +112,11 @@ impl Store {
             };
             if let Some(swap) = takeover.swap {
                 let detail = format!("generation {}, from share {from_seq} on", id.0);
-                let detail = if takeover.detail.is_empty() {
-                    detail
-                } else {
-                    format!("{detail}: {}", takeover.detail)
+                let detail = match (takeover.detail.as_str(), pays_held) {
+                    ("", false) => detail,
+                    ("", true) => format!("{detail}: {PAYS_HELD}"),
+                    (more, false) => format!("{detail}: {more}"),
+                    (more, true) => format!("{detail}: {more}; {PAYS_HELD}"),
                 };
                 add_step(&mut tx, swap, "active", &detail, now_ms).await?;
                 sqlx::query("UPDATE swap SET generation = ?2, outcome = 'active' WHERE id = ?1")
@@ -116,6 +146,24 @@ impl Store {
             .bind(int("time", now_ms)?)
             .execute(&mut *tx)
             .await?;
+            tx.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Notes why a generation cannot pay the work it has accrued, or with `None` that it can.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn hold(&self, id: GenerationId, why: Option<&str>) -> Result<(), StoreError> {
+        named("hold a generation's work", async {
+            let mut tx = self.begin().await?;
+            sqlx::query("UPDATE generation SET held = ?2 WHERE id = ?1 AND held IS NOT ?2")
+                .bind(id.0)
+                .bind(why)
+                .execute(&mut *tx)
+                .await?;
             tx.commit().await?;
             Ok(())
         })
@@ -172,16 +220,30 @@ async fn check_previous(
         // What a scheme still has to pay it pays by its own state, and two must not count
         // from the same.
         let (due_from, due_to) = due_interval(tx, *from).await?;
+        let pays_it = takeover.previous == Some(*from) && pays_held(tx, takeover).await?;
         let distributes = kind.as_deref() == Some(SchemeKind::Distribute.name());
-        if found != *state || !(distributes || due_from >= due_to) {
+        if found != *state || !(distributes || pays_it || due_from >= due_to) {
             return Err(moved());
         }
     }
     Ok(current.map(|(_, state)| state))
 }
 
+/// Whether work that the one in force cannot pay goes to its successor.
+async fn pays_held(tx: &mut SqliteConnection, takeover: &Takeover) -> Result<bool, StoreError> {
+    let Some(previous) = takeover.previous.filter(|_| takeover.pays_held) else {
+        return Ok(false);
+    };
+    let (held,): (bool,) = sqlx::query_as("SELECT held IS NOT NULL FROM generation WHERE id = ?1")
+        .bind(previous.0)
+        .fetch_one(tx)
+        .await?;
+    Ok(held)
+}
+
 /// The last share a generation has settled, or where it began. Blocks count only where the
-/// scheme divides them: one that went to the reserve has paid nobody's share.
+/// scheme divides all of them: one that went to the reserve has paid nobody's share, and one
+/// of which the fees were divided only a part.
 async fn settled_end(tx: &mut SqliteConnection, id: GenerationId) -> Result<u64, StoreError> {
     let (end,): (i64,) = sqlx::query_as(
         "SELECT max(this.from_seq,
@@ -190,7 +252,7 @@ async fn settled_end(tx: &mut SqliteConnection, id: GenerationId) -> Result<u64,
                     coalesce((SELECT max(block.seq) FROM settlement
                               JOIN block ON block.id = settlement.block
                               WHERE settlement.generation = this.id
-                                AND this.kind <> 'accrue'), 0))
+                                AND this.kind = 'distribute'), 0))
          FROM generation AS this WHERE this.id = ?1",
     )
     .bind(id.0)
@@ -236,6 +298,35 @@ async fn end(
     Ok(())
 }
 
+/// What comes back was good before and is not watched again; what failed is quarantined, and
+/// its swap says what became of it.
+async fn take_back(
+    tx: &mut SqliteConnection,
+    back: GenerationId,
+    failed: Option<GenerationId>,
+    rollback: &Rollback,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE generation SET proven_ms = ?2 WHERE id = ?1")
+        .bind(back.0)
+        .bind(int("time", now_ms)?)
+        .execute(&mut *tx)
+        .await?;
+    if let Some(quarantined) = &rollback.quarantine {
+        quarantine(tx, quarantined).await?;
+    }
+    let swap: Option<(i64,)> =
+        sqlx::query_as("SELECT id FROM swap WHERE generation = ?1 ORDER BY id LIMIT 1")
+            .bind(failed.map(|id| id.0))
+            .fetch_optional(&mut *tx)
+            .await?;
+    if let Some((swap,)) = swap {
+        let swap = SwapId(uint("a swap's number", swap)?);
+        add_step(tx, swap, "rolled-back", &rollback.why, now_ms).await?;
+    }
+    Ok(())
+}
+
 /// Blocks on record whose place is behind the takeover were found before the log caught up
 /// with them; and a failed scheme leaves what it did not divide.
 async fn take_blocks(
@@ -254,7 +345,7 @@ async fn take_blocks(
     .execute(&mut *tx)
     .await?
     .rows_affected();
-    let (Some(_), Some(failed)) = (&takeover.rolls_back, takeover.previous) else {
+    let (Some(_), Some(failed)) = (takeover.undone(), takeover.previous) else {
         return Ok(ahead);
     };
     let left = sqlx::query(

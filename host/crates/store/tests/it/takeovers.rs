@@ -1,7 +1,9 @@
 //! Generations that take over while shares arrive, blocks ripen and settlements are made.
 
 use chimera_ledger::{BlockState, SchemeKind};
-use chimera_store::{GenerationId, NewSwap, Quarantined, StoreError, TakenOver, Takeover};
+use chimera_store::{
+    GenerationId, NewSwap, Quarantined, Rollback, StoreError, TakenOver, Takeover,
+};
 
 use crate::scene::{DIGEST, Scene, candidate, interval, scheme, settlement, transfers};
 
@@ -14,9 +16,20 @@ fn takeover(kind: SchemeKind, previous: Option<GenerationId>) -> Takeover {
         settings: [3; 32],
         previous,
         inherits: None,
-        rolls_back: None,
+        rollback: None,
+        pays_held: false,
         swap: None,
         detail: String::new(),
+    }
+}
+
+fn quarantined() -> Quarantined {
+    Quarantined {
+        digest: DIGEST,
+        config: None,
+        name: "payout-test".into(),
+        why: "it trapped".into(),
+        since_ms: 5,
     }
 }
 
@@ -26,8 +39,9 @@ impl Scene {
     }
 
     async fn rolled_back(&self, kind: SchemeKind, failed: GenerationId) -> TakenOver {
-        let rolls_back = Some("it failed".to_owned());
-        let takeover = Takeover { rolls_back, ..takeover(kind, Some(failed)) };
+        let rollback =
+            Rollback { why: "it failed".to_owned(), undone: true, quarantine: Some(quarantined()) };
+        let takeover = Takeover { rollback: Some(rollback), ..takeover(kind, Some(failed)) };
         self.store.take_over(&takeover, 8).await.unwrap()
     }
 
@@ -105,6 +119,59 @@ async fn a_takeover_that_comes_too_late_changes_nothing() {
     assert_eq!(scene.store.generations("payout").await.unwrap().len(), 1);
     let heir = Takeover { inherits: Some((first.id, vec![1])), ..heir };
     scene.store.take_over(&heir, 7).await.unwrap();
+}
+
+/// Work that a scheme cannot pay is its successor's, with its state, if the operator says so
+/// and only then.
+#[tokio::test]
+async fn held_work_is_paid_by_the_successor_that_may() {
+    for (held, consent, takes) in [(true, true, true), (true, false, false), (false, true, false)] {
+        let mut scene = Scene::new().await;
+        let broken = scene.took_over(SchemeKind::Accrue, None).await;
+        scene.log("ann 1/2, ann 1/2, ann 1/2").await;
+        let row = interval(0, 1, broken.id);
+        let lines = ["pool:reserve -> miner:ann 5"];
+        scene.store.settle(&row, &transfers(&row, &lines)).await.unwrap();
+        scene.found_at("at 1", 1).await;
+        scene.found_at("at 2", 2).await;
+        scene.store.hold(broken.id, Some("it traps")).await.unwrap();
+        if !held {
+            scene.store.hold(broken.id, None).await.unwrap();
+        }
+        let heir = Takeover {
+            pays_held: consent,
+            inherits: takes.then_some((broken.id, vec![1])),
+            ..takeover(SchemeKind::Accrue, Some(broken.id))
+        };
+        let taken = scene.store.take_over(&heir, 7).await.unwrap();
+        assert_eq!(taken.from_seq, if takes { 1 } else { 3 }, "{held} {consent}");
+        assert_eq!(scene.owner("at 1").await, broken.id, "what it paid this one pays for");
+        let owner = if takes { taken.id } else { broken.id };
+        assert_eq!(scene.owner("at 2").await, owner, "{held} {consent}");
+        let unpaid = scene.store.unpaid().await.unwrap();
+        let unpaid: Vec<_> = unpaid.iter().map(|one| (one.generation, one.until)).collect();
+        assert_eq!(unpaid, [(owner, 3)], "{held} {consent}");
+    }
+}
+
+/// A scheme that paid all but the fees of a block has not paid the shares before it.
+#[tokio::test]
+async fn fees_that_were_divided_are_not_the_work() {
+    let mut scene = Scene::new().await;
+    let good = scene.took_over(SchemeKind::Distribute, None).await;
+    let hybrid = scene.took_over(SchemeKind::Hybrid, Some(good.id)).await;
+    scene.log("ann 1/2, ann 1/2, ann 1/2").await;
+    let row = interval(0, 1, hybrid.id);
+    scene.store.settle(&row, &transfers(&row, &["pool:reserve -> miner:ann 5"])).await.unwrap();
+    scene.found("at 3", "ann").await;
+    scene.ripen("at 3").await;
+    let row = settlement("at 3", hybrid.id);
+    let lines = ["chain:reward -> miner:ann 10", "chain:reward -> pool:reserve 990"];
+    scene.store.settle(&row, &transfers(&row, &lines)).await.unwrap();
+    let back = scene.rolled_back(SchemeKind::Accrue, hybrid.id).await;
+    assert_eq!(back.from_seq, 1, "shares 2 and 3 were paid fees only");
+    let unpaid = scene.store.unpaid().await.unwrap();
+    assert_eq!(unpaid.iter().map(|one| one.generation).collect::<Vec<_>>(), [back.id]);
 }
 
 /// What an accruing scheme still has to pay it pays by its own state.
@@ -210,16 +277,14 @@ async fn a_swap_ends_once() {
 #[tokio::test]
 async fn a_quarantine_holds_until_it_is_lifted() {
     let scene = Scene::new().await;
-    let failed = Quarantined {
-        digest: DIGEST,
-        config: None,
-        name: "payout-test".into(),
-        why: "it trapped".into(),
-        since_ms: 5,
-    };
-    scene.store.quarantine(&failed).await.unwrap();
+    let good = scene.took_over(SchemeKind::Distribute, None).await;
+    let failed = scene.took_over(SchemeKind::Distribute, Some(good.id)).await;
+    assert!(scene.store.quarantined().await.unwrap().is_empty());
+    let back = scene.rolled_back(SchemeKind::Distribute, failed.id).await;
     let scene = scene.crash().await;
-    assert_eq!(scene.store.quarantined().await.unwrap(), [failed]);
+    assert_eq!(scene.store.quarantined().await.unwrap(), [quarantined()]);
+    let back = scene.store.generation(back.id).await.unwrap();
+    assert_eq!(back.life.proven_at_ms, Some(8), "what comes back is not watched again");
     for lifted in [true, false] {
         assert_eq!(scene.store.lift_quarantine(&DIGEST, "me", 6).await.unwrap(), lifted);
     }
