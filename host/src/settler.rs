@@ -38,9 +38,9 @@ const RECENT_BLOCKS: u32 = 256;
 const REVERSAL_TIPS: u32 = 6;
 const HELD: &str = "The settlement is held and nothing was booked; shares are still recorded. It \
                     is retried by itself, at last every five minutes. If its payout component \
-                    cannot be made to work, swap to another that divides blocks and set \
-                    payout.take_over = true: that one settles the blocks its predecessor could \
-                    not.";
+                    cannot be made to work, set payout.take_over = true and swap to another of the \
+                    same kind: that one settles the blocks and pays the work its predecessor \
+                    could not.";
 
 /// Who books settlements.
 pub(crate) struct Settler {

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use chimera_ledger::SchemeKind;
 use chimera_store::Store;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::{Miner, TestPool};
-use crate::plugins::{built, directory, part};
+use crate::plugins::{built, directory, misdeed, part};
 
 fn steps(answer: &Value) -> Vec<&str> {
     let steps = answer["steps"].as_array().expect("a list").iter();
@@ -58,10 +59,13 @@ pub(crate) async fn check_ledger(dir: &TempDir) {
         let from = generations[place].facts.from_seq;
         let until = generations.get(place + 1).map_or(u64::MAX, |next| next.facts.from_seq);
         let first = place == 0 && block.seq == from;
+        // What was found under a scheme that pays share by share goes to the reserve, also
+        // where another has to pay what that one could not.
+        let accrued = generations[place].facts.kind == Some(SchemeKind::Accrue);
         let taken_over =
             place > 0 && generations[place - 1].life.rolled_back.is_some() && block.seq <= from;
         assert!(
-            first || taken_over || (from < block.seq && block.seq <= until),
+            first || taken_over || (from < block.seq && (accrued || block.seq <= until)),
             "block at {} is generation {}'s, which has ({from}, {until}]",
             block.seq,
             block.generation.0
@@ -267,6 +271,8 @@ async fn a_trial_that_goes_well_takes_over() {
         "active",
     ];
     assert_eq!(walked[..8], expected);
+    let told = swap["steps"][4]["detail"].as_str().expect("what the shadow found");
+    assert!(told.contains(" decisions, 0 failed"), "{told}");
     miner.mine(3).await;
     pool.stop().await;
 }
@@ -412,6 +418,79 @@ async fn policies_that_trap_in_force_are_rolled_back() {
     }
 }
 
+/// A scheme that owes miners for their work and breaks for good: with the operator's consent
+/// the one that replaces it pays all of it, from the first share on.
+#[tokio::test(flavor = "multi_thread")]
+async fn work_a_broken_scheme_owes_is_paid_by_its_successor() {
+    let plugins = directory(&[]);
+    let misdeed = misdeed("owing");
+    let changes = [
+        ("PLUGINS__DIRECTORY", path(&plugins)),
+        ("PAYOUT__SCHEME", "payout-hostile"),
+        ("PAYOUT__CONFIG", &misdeed),
+        ("PAYOUT__TAKE_OVER", "true"),
+    ];
+    let pool = TestPool::start(&changes).await;
+    let mut miner = Miner::start(pool.stratum, "alice.rig").await;
+    miner.mine(20).await;
+    let held = |health: &Value| part(health, "payout")["state"] == "error";
+    pool.wait_for("health", held).await;
+    let metrics = reqwest::get(format!("{}/metrics", pool.api)).await.expect("an answer");
+    let metrics = metrics.text().await.expect("text");
+    assert!(metrics.contains("chimera_plugin_breaker_closed{slot=\"payout\"} 0"), "{metrics}");
+    let answer = pool.swap("payout", json!({ "component": "payout-pps" })).await;
+    assert_eq!(answer["outcome"], "active", "{answer:#}");
+    let active = answer["steps"].as_array().expect("a list").iter();
+    let active = active.filter(|step| step["step"] == "active").map(|step| &step["detail"]);
+    let told: Vec<&str> = active.filter_map(Value::as_str).collect();
+    assert!(told[0].contains("from share 0 on: pays the work its predecessor could not"));
+    let paid = |payouts: &Value| {
+        let all = payouts["items"].as_array().expect("a list").iter();
+        let mut of_new = all.filter(|one| one["generation"] == answer["generation"]);
+        of_new.any(|payout| payout["from_seq"] == 0)
+    };
+    pool.wait_for("payouts?limit=50", paid).await;
+    pool.wait_for("health", |health| part(health, "payout")["state"] == "healthy").await;
+    check_ledger(&pool.stop().await).await;
+}
+
+/// PPS+: work is paid as it comes, a block's fees are divided; then another scheme takes over
+/// under load, and it comes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hybrid_pays_work_and_divides_fees() {
+    let pool = TestPool::start(&[("PAYOUT__SCHEME", "payout-pps-plus")]).await;
+    let mut miner = Miner::start(pool.stratum, "alice.rig").await;
+    let mut mined = 0;
+    let both = |payouts: &Value, generation: &Value| {
+        // A pool that only just starts shows none yet.
+        let all = payouts["items"].as_array().into_iter().flatten();
+        let of_it = all.filter(|payout| payout["generation"] == *generation);
+        let (blocks, intervals): (Vec<_>, Vec<_>) =
+            of_it.partition(|payout| payout["block"].is_string());
+        !blocks.is_empty() && !intervals.is_empty()
+    };
+    for next in ["payout-pplns", "payout-pps-plus"] {
+        let generation = pool.plugin("payout").await["generation"].clone();
+        let hybrid = pool.plugin("payout").await["name"] == "payout-pps-plus";
+        while hybrid && !both(&pool.get("payouts?limit=50").await, &generation) {
+            miner.mine(5).await;
+            mined += 5;
+        }
+        let answer = pool.swap("payout", json!({ "component": next })).await;
+        assert_eq!(answer["outcome"], "active", "{answer:#}");
+    }
+    let generation = pool.plugin("payout").await["generation"].clone();
+    while !both(&pool.get("payouts?limit=50").await, &generation) {
+        miner.mine(5).await;
+        mined += 5;
+    }
+    let (status, _) = pool.post("plugins/payout/rollback", json!({})).await;
+    assert_eq!(status, 200);
+    miner.mine(5).await;
+    assert_eq!(pool.get("miners/alice").await["shares"], mined + 5);
+    check_ledger(&pool.stop().await).await;
+}
+
 /// Another configuration of the same component is another generation; if that fails, only the
 /// configuration is quarantined.
 #[tokio::test(flavor = "multi_thread")]
@@ -523,6 +602,34 @@ async fn a_changed_file_in_the_watched_directory_is_a_swap() {
     let changed = |plugins: &Value| plugins["plugins"][0]["digest"] != first["digest"];
     pool.wait_for("plugins", changed).await;
     assert_eq!(newest(&pool, "payout").await["by"], "directory");
+    check_ledger(&pool.stop().await).await;
+}
+
+/// What an operator took back is not taken again because its file still lies there; another
+/// build of it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_taken_back_stays_away_over_a_restart() {
+    let equal = built("payout-equal");
+    let plugins = directory(&[("payout-mine.wasm", &equal)]);
+    let changes = [
+        ("PLUGINS__DIRECTORY", path(&plugins)),
+        ("PAYOUT__SCHEME", "payout-mine"),
+        ("SWAP__WATCH", "true"),
+    ];
+    let pool = TestPool::start(&changes).await;
+    let first = pool.plugin("payout").await["digest"].clone();
+    let file = plugins.path().join("payout-mine.wasm");
+    std::fs::write(&file, built("hostile")).expect("writable");
+    wait_for_step(&pool, "payout", "active").await;
+    pool.wait_for("plugins", |all| all["plugins"][0]["digest"] != first).await;
+    assert_eq!(pool.post("plugins/payout/rollback", json!({})).await.0, 200);
+    let pool = TestPool::start_in(pool.stop().await, &changes).await;
+    let before = newest(&pool, "payout").await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(newest(&pool, "payout").await["swap"], before["swap"], "nothing was asked for");
+    assert_eq!(pool.plugin("payout").await["digest"], first);
+    std::fs::write(&file, built("payout-solo")).expect("writable");
+    pool.wait_for("plugins", |all| all["plugins"][0]["name"] == "payout-solo").await;
     check_ledger(&pool.stop().await).await;
 }
 

@@ -131,7 +131,7 @@ fn act(deed: &str) {
 /// It behaves as long as it is only asked to show what it can: the host's questions are of a
 /// day in 2020, and their windows of whole seconds.
 fn lie_in_wait(in_earnest: bool) {
-    if config() == "later" && in_earnest {
+    if ["later", "owing"].contains(&config().as_str()) && in_earnest {
         log::write(log::Level::Error, "panicked: now that it counts");
         core::arch::wasm32::unreachable()
     }
@@ -252,7 +252,7 @@ impl payout::Guest for Hostile {
         if deed("make-plan") == "huge" {
             return Err(PluginError::Internal(large_text(number())));
         }
-        let accrue = config() == "accrue-by-weight";
+        let accrue = ["accrue-by-weight", "owing"].contains(&config().as_str());
         Ok(payout::Plan {
             kind: if accrue { payout::SchemeKind::Accrue } else { payout::SchemeKind::Distribute },
             window: payout::WindowSize::SinceLastBlock,
@@ -276,6 +276,7 @@ impl payout::Guest for Hostile {
             "huge" => payout::Allocation::Weights(large_column(10_000_000)),
             "error" => return Err(PluginError::InvalidInput("no thanks".to_owned())),
             "generous" => payout::Allocation::Amounts(vec![u64::MAX; rows]),
+            "owing" => payout::Allocation::Amounts(vec![1; rows]),
             _ => payout::Allocation::Weights(request.accounts.work),
         };
         let state = match deed.as_str() {
