@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::api_url;
 use crate::commands::payout::PayoutCommand;
 use crate::commands::plugin::PluginCommand;
 
@@ -117,7 +118,7 @@ pub struct RehearseArgs {
 #[derive(Debug, Args)]
 pub struct StatusArgs {
     /// The pool's API
-    #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL", value_parser = api_url)]
     pub api: String,
     /// The raw answers, as JSON
     #[arg(long)]

@@ -12,6 +12,7 @@ pub mod miner;
 pub mod pool;
 
 mod candidates;
+mod causes;
 mod chain;
 mod clock;
 mod confine;
@@ -32,3 +33,5 @@ mod snapshot;
 mod swap;
 mod traps;
 mod work_feed;
+
+pub use causes::causes;

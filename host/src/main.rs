@@ -68,6 +68,6 @@ async fn watch_signals(shutdown: CancellationToken) {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    anstream::eprintln!("error: {error:#}");
+    anstream::eprintln!("error: {}", chimera::causes(error));
     ExitCode::from(Exit::Failed)
 }

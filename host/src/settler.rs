@@ -20,6 +20,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::candidates::Candidates;
+use crate::causes;
 use crate::clock::now_ms;
 use crate::health::Probe;
 use crate::reserve::{self, FeeMean, ReserveTooLow};
@@ -103,7 +104,7 @@ impl Settler {
                 Err(error) => {
                     let low = error.downcast_ref::<ReserveTooLow>();
                     let advice = low.map_or(HELD, |_| reserve::ADVICE);
-                    self.probe.error(format_args!("{error:#}"), advice, now_ms());
+                    self.probe.error(causes(error), advice, now_ms());
                 }
             }
         }
@@ -233,7 +234,7 @@ impl Settler {
             };
             match outcome {
                 Err(error) if self.may_take_over(block, &current, &error).await? => {
-                    let cause = format!("{error:#}");
+                    let cause = causes(&error);
                     tracing::warn!(height = block.height, cause, "the scheme in force takes over");
                     self.settle_block_by(&current, block).await
                 }
@@ -274,7 +275,7 @@ impl Settler {
             Ok(()) => retries().done(key),
             // Nobody's fault, and over with the next block.
             Err(error) if error.is::<ReserveTooLow>() => retries().done(key),
-            Err(error) => retries().failed(key, in_force, now_ms(), format!("{error:#}")),
+            Err(error) => retries().failed(key, in_force, now_ms(), causes(error)),
         };
         outcome
     }
@@ -372,7 +373,7 @@ impl Settler {
         error: Option<&anyhow::Error>,
     ) -> anyhow::Result<()> {
         let why = match error {
-            Some(error) if is_component_s(error) => Some(format!("{error:#}")),
+            Some(error) if is_component_s(error) => Some(causes(error)),
             Some(_) => return Ok(()),
             None => None,
         };

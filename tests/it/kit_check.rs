@@ -48,6 +48,17 @@ fn inspect_tells_what_a_component_is() {
     for expected in ["payout-scheme", "chimera:pool/plugin@0.1.0", "given to all", "memory"] {
         assert!(text.contains(expected), "{expected}: {text}");
     }
+    // The schema, as people read it.
+    let (code, text) = chimera(&["inspect", "auth-allowlist"]);
+    assert_eq!(code, Some(0), "{text}");
+    for expected in [
+        "max_sessions: integer from 0 to 4294967295, default 0",
+        "sessions an account may have at once",
+        "accounts: array of string, default []",
+        "passwords: object, default {}, secret: hidden",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
     let (code, text) = chimera(&["inspect", "payout-nothing"]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("no component \"payout-nothing\""), "{text}");
@@ -119,6 +130,49 @@ fn diff_tells_who_would_be_paid_what() {
     assert!(text.contains("\"alice.rig\""), "{text}");
 }
 
+/// Of two classes nothing is asked of both; that was told as "of one class / of another".
+#[test]
+fn diff_of_two_classes_says_what_cannot_be_compared() {
+    let (code, text) = chimera(&["diff", "payout-pplns", "auth-webhook"]);
+    assert_eq!(code, Some(0), "{text}");
+    for expected in [
+        "A is of the world payout-scheme, B of auth-policy",
+        "no answers are compared",
+        "B asks for fetch:NAME, A does not",
+        "only the first exports it",
+        "bytes",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+}
+
+/// A scheme that distributes and one that accrues are asked about the same work, each in its
+/// form: the second one used to be asked what it does not know.
+#[test]
+fn diff_of_two_kinds_of_schemes_pays_the_same_work_with_both() {
+    let recorded = std::fs::read_to_string(golden("payout-pplns.json")).expect("committed");
+    let calls: Vec<Value> = serde_json::from_str(&recorded).expect("a list of calls");
+    let settled = calls.iter().rfind(|call| call["function"] == "settle").expect("a settlement");
+    let records = tempfile::TempDir::new().expect("a temporary directory");
+    std::fs::write(records.path().join("call.json"), settled.to_string()).expect("writable");
+    let directory = records.path().to_str().expect("a plain path");
+    for (first, second) in [("payout-pplns", "payout-pps"), ("payout-pps", "payout-pplns")] {
+        for arguments in [&[][..], &["--records", directory]] {
+            let arguments = [&["diff", first, second, "--json"], arguments].concat();
+            let (code, found) = json(&arguments);
+            assert_eq!(code, Some(0), "{found}");
+            let note = found["notes"][0].as_str().expect("said");
+            assert!(note.contains("distributes blocks") && note.contains("intervals"), "{note}");
+            let rounds = found["rounds"].as_array().expect("a list");
+            assert!(found["rounds_compared"].as_u64() > Some(0) && !rounds.is_empty(), "{found}");
+            for round in rounds {
+                let others = round["others"].as_array().expect("a list");
+                assert!(others.iter().all(|other| other["what"] != "outcome"), "{round}");
+            }
+        }
+    }
+}
+
 /// Rounds may be recorded ones: calls as the pool keeps them, or settlement records.
 #[test]
 fn diff_settles_recorded_rounds_with_both() {
@@ -137,6 +191,22 @@ fn diff_settles_recorded_rounds_with_both() {
     let rounds = found["rounds"].as_array().expect("a list");
     assert_eq!(rounds.len(), 2, "{found}");
     assert_eq!(rounds[0]["accounts"], rounds[1]["accounts"], "the same round twice");
+}
+
+/// A core module was told to be built with another tool.
+#[test]
+fn a_core_module_is_sent_to_plugin_build() {
+    let dir = tempfile::TempDir::new().expect("a temporary directory");
+    let file = dir.path().join("core.wasm");
+    std::fs::write(&file, b"\0asm\x01\0\0\0").expect("writable");
+    let file = file.to_str().expect("a plain path");
+    for arguments in [&["inspect", file][..], &["check", file], &["diff", "payout-solo", file]] {
+        let (code, text) = chimera(arguments);
+        assert_eq!(code, Some(1), "{arguments:?}: {text}");
+        for expected in ["core module", "chimera plugin build", "core"] {
+            assert!(text.contains(expected), "{arguments:?}: {text}");
+        }
+    }
 }
 
 #[test]

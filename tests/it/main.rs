@@ -13,6 +13,7 @@ mod pool_life;
 mod process;
 mod readme;
 mod settings;
+mod started;
 mod swap;
 mod swap_guide;
 mod swap_kill;

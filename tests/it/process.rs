@@ -3,18 +3,19 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::harness::{Miner, PATIENCE, TestPool, settings};
+use crate::started::Started;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_chimera");
 
 /// A pool in a process of its own; killed when dropped.
 pub(crate) struct Process {
-    child: Child,
+    started: Started,
     pub(crate) stratum: SocketAddr,
     pub(crate) api: String,
 }
@@ -24,28 +25,17 @@ impl Process {
         Self::spawn(Command::new(BINARY), data_dir, changes)
     }
 
-    /// `command` must run the binary with `run --json`'s arguments at its end.
+    /// `command` must run the binary with the arguments at its end.
     fn spawn(mut command: Command, data_dir: &Path, changes: &[(&str, &str)]) -> Self {
         let changes = changes.iter().map(|(key, value)| (format!("CHIMERA_{key}"), *value));
-        let mut child = command
-            .args(["run", "--json"])
-            .envs(settings(data_dir))
-            .envs(changes)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the binary starts");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("piped");
-        BufReader::new(stdout).read_line(&mut line).expect("readable");
-        let bound: Value = serde_json::from_str(&line).expect("one line of JSON when it runs");
-        let text = |key: &str| bound[key].as_str().expect("an address").to_owned();
-        let stratum = text("stratum").parse().expect("an address");
-        Self { child, stratum, api: format!("http://{}", text("api")) }
+        command.envs(settings(data_dir)).envs(changes);
+        let started = Started::run(command);
+        let stratum = started.stratum.parse().expect("an address");
+        Self { stratum, api: format!("http://{}", started.api), started }
     }
 
     pub(crate) fn signal(&self, signal: &str) {
-        let id = self.child.id().to_string();
+        let id = self.started.child.id().to_string();
         let sent = Command::new("kill").args([signal, &id]).status().expect("kill is there");
         assert!(sent.success());
     }
@@ -54,7 +44,7 @@ impl Process {
     async fn ended(&mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(status) = self.child.try_wait().expect("our child") {
+            if let Some(status) = self.started.child.try_wait().expect("our child") {
                 return status.code();
             }
             assert!(Instant::now() < deadline, "the process goes on");
@@ -65,14 +55,6 @@ impl Process {
     async fn get(&self, route: &str) -> Value {
         let url = format!("{}/api/v1/{route}", self.api);
         reqwest::get(&url).await.expect("the API answers").json().await.expect("in JSON")
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -234,6 +216,16 @@ async fn a_stranger_runs_a_pool_and_mines() {
     let (code, output) = chimera(&["status", "--api", &pool.api], &[]);
     assert_eq!(code, Some(0), "{output}");
     assert!(output.contains("running"), "{output}");
+    // What fills the slots: component, version, generation, phase.
+    for (slot, name) in
+        [("payout", "payout-pplns"), ("auth", "auth-open"), ("difficulty", "difficulty-fixed")]
+    {
+        let line = output.lines().find(|line| line.trim_start().starts_with(&format!("{slot} ")));
+        let line = line.unwrap_or_else(|| panic!("{slot} is not shown: {output}"));
+        let version = env!("CARGO_PKG_VERSION");
+        let (what, generation) = (format!("{name} {version}, generation "), ", active");
+        assert!(line.contains(&what) && line.contains(generation), "{line}");
+    }
 }
 
 /// `chimera devnode` is a node: it answers those who log in.
@@ -279,6 +271,9 @@ fn exit_codes_are_as_documented() {
         (&["config", "check"], &[("CHIMERA_PAYOUT__SCHEME", "payout-none")], 64, "payout-none"),
         (&["config", "check", "/no/such.toml"], &[], 64, "/no/such.toml"),
         (&["status", "--api", nobody], &[], 69, "Is the pool running?"),
+        (&["status", "--api", "127.0.0.1:1"], &[], 69, "no answer from http://127.0.0.1:1/"),
+        (&["status", "--api", "ftp://x"], &[], 2, "e.g. http://127.0.0.1:8080"),
+        (&["plugin", "history", "--api", "127.0.0.1:1"], &[], 69, "Connection refused"),
         (&["mine", "--url", "127.0.0.1:1", "--seconds", "1"], &[], 69, "is the pool running"),
         (&["run"], &[("CHIMERA_POOL__MAX_MINERS", "0")], 64, "must be at least 1"),
         (&["no-such-command"], &[], 2, "unrecognized subcommand"),
@@ -287,6 +282,27 @@ fn exit_codes_are_as_documented() {
         assert_eq!(found, Some(code), "{arguments:?} {environment:?}: {output}");
         assert!(output.contains(expected), "{arguments:?}: {output}");
     }
+}
+
+/// A cause that is in an error's text was printed once more behind it.
+#[test]
+fn a_cause_is_told_once() {
+    for arguments in [
+        &["plugin", "inspect", "./no-such.wasm"][..],
+        &["plugin", "check", "./no-such.wasm"],
+        &["payout", "verify", "./no-such.json", "--component", "payout-pplns"],
+    ] {
+        let (code, output) = chimera(arguments, &[]);
+        assert_eq!(code, Some(1), "{output}");
+        assert_eq!(output.matches("No such file").count(), 1, "{output}");
+    }
+    let environment = [
+        ("CHIMERA_AUTH__GRANTS", "[\"fetch:users\"]"),
+        ("CHIMERA_AUTH__ENDPOINTS", "{ users = { url = \"http://h.example/\" } }"),
+    ];
+    let (code, output) = chimera(&["config", "check"], &environment);
+    assert_eq!(code, Some(64), "{output}");
+    assert_eq!(output.matches("users").count(), 1, "{output}");
 }
 
 /// Other programs' variables need not be text. (Found by review: it panicked.)

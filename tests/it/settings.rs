@@ -180,3 +180,22 @@ fn grants_are_checked_against_what_there_is_to_grant() {
         "{shown}"
     );
 }
+
+/// A refused endpoint or secret was told twice: once as it is, and once as missing, because of
+/// the grant that names it.
+#[test]
+fn what_is_refused_is_told_once() {
+    let message = refused(
+        "[auth]\ngrants = [\"fetch:users\", \"secret:jwt\"]\n\
+         endpoints.users.url = \"http://h.example/\"\nsecrets.jwt = { file = \"/no/such\" }",
+        &[],
+    );
+    assert!(message.contains("2 problem(s)"), "{message}");
+    assert!(message.contains("auth.endpoints.users.url") && message.contains("auth.secrets.jwt"));
+    assert!(!message.contains("there is no"), "{message}");
+    let message = refused(
+        "[auth]\ngrants = [\"fetch:user\"]\nendpoints.users.url = \"https://h.example/\"",
+        &[],
+    );
+    assert!(message.contains("there are: users; add [auth.endpoints.user]"), "{message}");
+}

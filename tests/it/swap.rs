@@ -138,20 +138,36 @@ async fn pplns_becomes_pps_under_load_and_no_share_is_lost() {
 /// Every refusal says what is wrong, and nothing has changed.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_refusal_can_be_read() {
-    let plugins = directory(&[("payout-text.wasm", b"not wasm at all")]);
-    let pool = TestPool::start(&[("PLUGINS__DIRECTORY", path(&plugins))]).await;
+    let plugins = directory(&[
+        ("payout-text.wasm", b"not wasm at all"),
+        ("payout-core.wasm", b"\0asm\x01\0\0\0"),
+    ]);
+    let endpoints = "{ users = { url = \"https://h.example/\" } }";
+    let changes = [("PLUGINS__DIRECTORY", path(&plugins)), ("AUTH__ENDPOINTS", endpoints)];
+    let pool = TestPool::start(&changes).await;
     let before = pool.get("plugins").await;
     for (slot, body, expected) in [
         ("payout", json!({ "component": "payout-none" }), "no component \"payout-none\""),
         ("payout", json!({ "component": "../evil" }), "is no component name"),
         ("payout", json!({ "component": "auth-open" }), "payout-scheme"),
         ("payout", json!({ "component": "payout-text" }), "no WebAssembly"),
+        ("payout", json!({ "component": "payout-core" }), "`chimera plugin build`"),
         ("payout", json!({ "component": "0".repeat(64) }), "is kept here"),
         ("payout", json!({ "component": "payout-pps", "digest": "0".repeat(64) }), "is pinned"),
         ("payout", json!({ "component": "payout-pps", "digest": "abc" }), "is no digest"),
         ("payout", json!({ "component": "payout-pplns" }), "in force already: generation 1"),
         ("payout", json!({ "component": "payout-pplns", "config": { "n": 3 } }), "/n"),
         ("auth", json!({ "component": "auth-open", "grants": ["network"] }), "is no grant"),
+        (
+            "auth",
+            json!({ "component": "auth-webhook", "grants": ["fetch:user"] }),
+            "fetch:user cannot be granted: there is no endpoint of that name; there are: users",
+        ),
+        (
+            "auth",
+            json!({ "component": "auth-jwt", "grants": ["secret:jwt"] }),
+            "secret:jwt cannot be granted: there is no secret of that name; there are: none",
+        ),
         ("storage", json!({ "component": "auth-open" }), "payout, auth, difficulty"),
         (
             "payout",
@@ -507,11 +523,15 @@ async fn a_configuration_alone_takes_the_same_road() {
     while pool.plugin("payout").await["generation"] == second["generation"] {
         miner.mine(10).await;
     }
-    assert_eq!(pool.plugin("payout").await["config"]["misdeed"], "none");
     let history = pool.get("plugins/history").await;
     let hash = &history["quarantined"][0]["config_hash"];
     assert!(hash.is_string(), "under this configuration only: {history:#}");
-    check_ledger(&pool.stop().await).await;
+    let dir = pool.stop().await;
+    let store = Store::open(&dir.path().join("pool.sqlite")).await.expect("the ledger opens");
+    let back = store.generation_current("payout").await.expect("readable").expect("in force");
+    assert!(back.facts.config.contains("none"), "{}", back.facts.config);
+    store.close().await;
+    check_ledger(&dir).await;
 }
 
 /// Back by hand: what was before, at once.
@@ -663,4 +683,138 @@ async fn a_payout_scheme_with_notice_takes_effect_when_it_was_announced_for() {
     let at = at.filter(|step| step["step"] == "active").find_map(|step| step["at_ms"].as_u64());
     assert!(at >= active["due_ms"].as_u64(), "{active:#}");
     check_ledger(&pool.stop().await).await;
+}
+
+/// Secrets in a configuration are known by the mark in the component's schema: they are in no
+/// answer of the API, and the rest of it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_schema_marks_as_secret_is_shown_nowhere() {
+    let plugins = directory(&[]);
+    let pool = TestPool::start(&[("PLUGINS__DIRECTORY", path(&plugins))]).await;
+    let config = json!({ "accounts": ["alice"], "passwords": { "alice": "hunter2" } });
+    let grants = json!(["credential"]);
+    let body = json!({ "component": "auth-allowlist", "config": config, "grants": grants });
+    let answer = pool.swap("auth", body).await;
+    let plugin = pool.plugin("auth").await;
+    assert_eq!(plugin["config"]["accounts"], json!(["alice"]), "{plugin:#}");
+    assert_eq!(plugin["config"]["passwords"], "(hidden)");
+    let swap = newest(&pool, "auth").await;
+    assert_eq!(swap["config"], plugin["config"], "{swap:#}");
+    assert!(swap["config_hash"].is_null(), "passwords can be tried against it: {swap:#}");
+    // A component without a schema: nothing of its configuration is shown, in whatever slot.
+    let body = json!({ "component": "payout-hostile", "config": { "misdeed": "none" } });
+    let unknown = pool.swap("payout", body).await;
+    assert!(pool.plugin("payout").await["config"].is_null());
+    assert!(newest(&pool, "payout").await["config"].is_null());
+    // Refused before a schema is known: what was asked for may be anything.
+    let body = json!({ "component": "auth-none", "config": { "password": "hunter2" } });
+    pool.swap_refused("auth", body).await;
+    assert!(newest(&pool, "auth").await["config"].is_null());
+    pool.swap("payout", json!({ "component": "payout-pps", "config": { "fee_ppm": 7 } })).await;
+    let open = newest(&pool, "payout").await;
+    assert_eq!((&open["config"]["fee_ppm"], open["config_hash"].is_string()), (&json!(7), true));
+    let history = pool.get("plugins/history?limit=100").await;
+    for answer in [answer, unknown, history, pool.get("plugins").await, pool.get("health").await] {
+        assert!(!answer.to_string().contains("hunter2"), "{answer:#}");
+    }
+    pool.stop().await;
+}
+
+/// An upgrade that asks for more says so before any of it runs, through the API and on the
+/// command line; granted, it is asked the host's questions before it takes over, and leaves
+/// nothing behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_that_asks_for_more_grants_says_so_before_it_runs() {
+    let named = built("auth-named");
+    let plugins = directory(&[("auth-door.wasm", &named)]);
+    let changes = [
+        ("PLUGINS__DIRECTORY", path(&plugins)),
+        ("AUTH__POLICY", "auth-door"),
+        ("AUTH__ENDPOINTS", "{ door = { url = \"https://h.example/\" } }"),
+        ("AUTH__SECRETS", "{ key = { env = \"PATH\" } }"),
+    ];
+    let pool = TestPool::start(&changes).await;
+    let before = pool.plugin("auth").await;
+    std::fs::write(plugins.path().join("auth-door.wasm"), built("hostile-auth")).expect("written");
+    let why = pool.swap_refused("auth", json!({ "component": "auth-door" })).await;
+    for expected in [
+        // Refused while loading: `describe`, the first call, was not made.
+        "auth-door: load: asks for chimera:pool/kv@0.1.0",
+        "which is not granted",
+        "auth.grants = [\"kv\", \"fetch:NAME\", \"secret:NAME\"]",
+        "--grant kv --grant fetch:NAME --grant secret:NAME",
+    ] {
+        assert!(why.contains(expected), "{expected}: {why}");
+    }
+    let refused = newest(&pool, "auth").await;
+    assert_eq!(steps(&refused), ["requested", "refused"], "{refused:#}");
+    let (code, text) = plugin_swap(&pool, &["--grant", "kv"]).await;
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("asks for") && text.contains("--grant fetch:NAME"), "{text}");
+    assert_eq!(pool.plugin("auth").await["digest"], before["digest"], "nothing has changed");
+
+    let all = ["--grant", "kv", "--grant", "fetch:door", "--grant", "secret:key"];
+    let (code, text) = plugin_swap(&pool, &all).await;
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("2 logins are decided"), "{text}");
+    let granted = json!(["fetch:door", "kv", "secret:key"]);
+    let taken = |all: &Value| all["plugins"][1]["grants"] == granted;
+    let after = pool.wait_for("plugins", taken).await;
+    assert_ne!(after["plugins"][1]["digest"], before["digest"]);
+    pool.stop().await;
+}
+
+/// A policy with grants was not asked anything before it took over. It is now, and one that fails
+/// is refused; but not for what it does without an endpoint that is asked in force only.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_with_grants_is_asked_before_it_takes_over() {
+    let plugins = directory(&[("auth-asking.wasm", &built("hostile-auth"))]);
+    for read_only in [false, true] {
+        // Nobody answers there.
+        let endpoints = format!(
+            "{{ door = {{ url = \"http://127.0.0.1:1/\", allow_private = true, \
+             read_only = {read_only} }} }}"
+        );
+        let changes = [
+            ("PLUGINS__DIRECTORY", path(&plugins)),
+            ("AUTH__ENDPOINTS", &endpoints),
+            ("AUTH__SECRETS", "{ key = { env = \"PATH\" } }"),
+        ];
+        let pool = TestPool::start(&changes).await;
+        let door = json!({
+            "component": "auth-asking", "config": { "door": true },
+            "grants": ["kv", "fetch:door", "secret:key"],
+        });
+        if read_only {
+            let why = pool.swap_refused("auth", door).await;
+            assert!(why.contains("asked about \"alice.rig\""), "{why}");
+            assert!(why.contains("nobody answers at the door"), "{why}");
+        } else {
+            let answer = pool.swap("auth", door).await;
+            let prepared = &answer["steps"][2];
+            let told = prepared["detail"].as_str().expect("a detail");
+            assert!(prepared["step"] == "prepared" && told.contains("0 logins"), "{answer:#}");
+            assert!(told.contains("2 need an endpoint") && told.contains("read_only"), "{told}");
+        }
+        let trap = json!({
+            "component": "auth-hostile", "config": { "misdeed": "trap" }, "grants": ["kv"],
+        });
+        let why = pool.swap_refused("auth", trap).await;
+        assert!(why.contains("asked about \"alice.rig\""), "{why}");
+        pool.stop().await;
+    }
+}
+
+/// `chimera plugin swap auth auth-door` with these options; exit code and what it says.
+async fn plugin_swap(pool: &TestPool, options: &[&str]) -> (Option<i32>, String) {
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_chimera"))
+        .args(["plugin", "swap", "auth", "auth-door", "--api", &pool.api])
+        .arg("--data-dir")
+        .arg(pool.dir.path())
+        .args(options)
+        .output()
+        .await
+        .expect("the binary starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout) + &text(&output.stderr))
 }

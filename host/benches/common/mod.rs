@@ -1,48 +1,42 @@
 //! The binary as a process, for benchmarks.
 #![allow(dead_code, reason = "each benchmark uses a part")]
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 
+#[path = "../../../tests/it/started.rs"]
+mod started;
+
+use started::Started;
+
 /// A running pool, killed when dropped.
 pub(crate) struct Pool {
-    child: Child,
+    started: Started,
     data_dir: PathBuf,
     pub(crate) stratum: String,
-    api: String,
 }
 
 impl Pool {
     /// Starts the binary on free ports, with what is changed of the settings.
     pub(crate) fn start(data_dir: &Path, changes: &[(&str, &str)]) -> Self {
         let changes = changes.iter().map(|(key, value)| (format!("CHIMERA_{key}"), *value));
-        let mut child = Command::new(env!("CARGO_BIN_EXE_chimera"))
-            .args(["run", "--json"])
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chimera"));
+        command
             .env("CHIMERA_POOL__DATA_DIR", data_dir)
             .env("CHIMERA_STRATUM__LISTEN", "127.0.0.1:0")
             .env("CHIMERA_API__LISTEN", "127.0.0.1:0")
-            .envs(changes)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the binary starts");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("piped");
-        BufReader::new(stdout).read_line(&mut line).expect("readable");
-        let bound: Value = serde_json::from_str(&line).expect("one line of JSON when it serves");
-        let address = |key: &str| bound[key].as_str().expect("an address").to_owned();
-        let (stratum, api) = (address("stratum"), address("api"));
-        let api = api.trim_start_matches("http://").to_owned();
-        Self { child, data_dir: data_dir.to_path_buf(), stratum, api }
+            .envs(changes);
+        let started = Started::run(command);
+        Self { data_dir: data_dir.to_path_buf(), stratum: started.stratum.clone(), started }
     }
 
     /// Memory in use, kB.
     pub(crate) fn resident_kb(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.started.child.id()));
         let status = status.expect("a running process has a status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let digits = line.and_then(|line| line.split_whitespace().next());
@@ -67,19 +61,11 @@ impl Pool {
     }
 
     fn http(&self, request: &str) -> Value {
-        let mut socket = TcpStream::connect(&self.api).expect("the API listens");
+        let mut socket = TcpStream::connect(&self.started.api).expect("the API listens");
         socket.write_all(request.as_bytes()).expect("writable");
         let mut answer = String::new();
         socket.read_to_string(&mut answer).expect("readable");
         let (_, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
         serde_json::from_str(body).unwrap_or_else(|_| panic!("no JSON: {answer}"))
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        // SIGKILL: the next start finds the data as after a crash.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{Exit, say};
+use crate::causes;
 use crate::config::{Chain, Config};
 use crate::swap;
 
@@ -50,9 +51,9 @@ pub async fn check(path: Option<&Path>, as_json: bool) -> anyhow::Result<Exit> {
         }
         Err(error) => {
             if as_json {
-                say::json(&json!({ "valid": false, "error": format!("{error:#}") }));
+                say::json(&json!({ "valid": false, "error": causes(&error) }));
             } else {
-                say::trouble("config", format_args!("{error:#}"));
+                say::trouble("config", causes(&error));
             }
             Ok(Exit::BadConfig)
         }

@@ -10,7 +10,10 @@ pub mod run;
 pub mod settle;
 pub mod status;
 
+mod arguments;
 mod exit;
+mod pool_api;
 mod say;
 
 pub use exit::Exit;
+pub(crate) use pool_api::api_url;

@@ -26,7 +26,7 @@ pub fn settle(seconds: u64) -> Exit {
     match answer(seconds) {
         Ok(()) => Exit::Done,
         Err(error) => {
-            tracing::error!("{error:#}");
+            tracing::error!("{}", crate::causes(&error));
             Exit::Failed
         }
     }

@@ -14,7 +14,7 @@ use chimera_pow::{Algorithm, Difficulty};
 use chimera_work::NonceLayout;
 use toml::Table;
 
-use super::grants::{capabilities, slot_grants};
+use super::grants::{Grantable, capabilities, slot_grants};
 use super::raw::{RawChain, RawConfig, RawNode, RawStratum, RawSwap};
 use super::{
     Chain, Coin, Config, DevChain, Log, NodeAddress, Nodes, Pool, Settlement, Slot, Stratum, Swap,
@@ -210,8 +210,9 @@ impl RawConfig {
             problems.add("log.level", found, "must be error, warn, info, debug or trace");
         }
         let (payout, auth, difficulty) = (self.payout, self.auth, self.difficulty);
+        let grantable = Grantable::named(auth.endpoints.keys(), auth.secrets.keys());
         let capabilities = capabilities(&mut problems, auth.endpoints, auth.secrets);
-        let grants = slot_grants(&mut problems, "auth.grants", &auth.grants, Some(&capabilities));
+        let grants = slot_grants(&mut problems, "auth.grants", &auth.grants, Some(&grantable));
         let auth_slot =
             slot(&mut problems, "auth.policy", auth.policy, auth.digest, auth.config, grants);
         let payout_grants = slot_grants(&mut problems, "payout.grants", &payout.grants, None);

@@ -1,7 +1,7 @@
 //! What operators let components use: grants, endpoints and secrets. Nothing secret is ever
 //! shown, and a secret everybody on the machine can read is refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
@@ -27,6 +27,67 @@ pub struct Capabilities {
     pub endpoints: BTreeMap<String, Endpoint>,
     /// `[auth.secrets] NAME`
     pub secrets: BTreeMap<String, Secret>,
+}
+
+/// The names of what there is to be granted, whether or not it was found good: a grant of what
+/// is refused already is not a second mistake.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Grantable {
+    endpoints: BTreeSet<String>,
+    secrets: BTreeSet<String>,
+}
+
+/// A grant of what there is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NotThere {
+    /// As it was written.
+    pub grant: String,
+    /// What there is, and how to add the one that is missing.
+    pub right: String,
+}
+
+impl Grantable {
+    /// What the settings of a pool have.
+    pub(crate) fn of(capabilities: &Capabilities) -> Self {
+        Self {
+            endpoints: capabilities.endpoints.keys().cloned().collect(),
+            secrets: capabilities.secrets.keys().cloned().collect(),
+        }
+    }
+
+    pub(super) fn named<'a>(
+        endpoints: impl Iterator<Item = &'a String>,
+        secrets: impl Iterator<Item = &'a String>,
+    ) -> Self {
+        Self { endpoints: endpoints.cloned().collect(), secrets: secrets.cloned().collect() }
+    }
+
+    /// Which of these grants name what there is not.
+    pub(crate) fn missing(&self, grants: &Grants) -> Vec<NotThere> {
+        let endpoints = grants.endpoints.difference(&self.endpoints).map(|name| NotThere {
+            grant: format!("fetch:{name}"),
+            right: format!(
+                "there is no endpoint of that name; there are: {}; add [auth.endpoints.{name}]",
+                list(&self.endpoints)
+            ),
+        });
+        let secrets = grants.secrets.difference(&self.secrets).map(|name| NotThere {
+            grant: format!("secret:{name}"),
+            right: format!(
+                "there is no secret of that name; there are: {}; add {name} = \
+                 {{ file = \"...\" }} to [auth.secrets]",
+                list(&self.secrets)
+            ),
+        });
+        endpoints.chain(secrets).collect()
+    }
+}
+
+fn list(names: &BTreeSet<String>) -> String {
+    if names.is_empty() {
+        return "none".to_owned();
+    }
+    names.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// Where a component may send requests without knowing where that is.
@@ -77,7 +138,7 @@ pub(super) fn slot_grants(
     problems: &mut Problems,
     key: &'static str,
     grants: &[String],
-    auth: Option<&Capabilities>,
+    auth: Option<&Grantable>,
 ) -> Grants {
     let parsed = match Grants::parse(grants) {
         Ok(parsed) => parsed,
@@ -86,26 +147,15 @@ pub(super) fn slot_grants(
             return Grants::none();
         }
     };
-    let Some(capabilities) = auth else {
+    let Some(grantable) = auth else {
         if parsed != (Grants { interpreted: parsed.interpreted, ..Grants::none() }) {
             let right = "only \"interpreted\" can be granted here; the others are for auth";
             problems.add(key, format_args!("{grants:?}"), right);
         }
         return parsed;
     };
-    for name in &parsed.endpoints {
-        if !capabilities.endpoints.contains_key(name) {
-            let right = format!("there is no endpoint of that name; add [auth.endpoints.{name}]");
-            problems.add(key, format_args!("\"fetch:{name}\""), right);
-        }
-    }
-    for name in &parsed.secrets {
-        if !capabilities.secrets.contains_key(name) {
-            let right = format!(
-                "there is no secret of that name; add {name} = {{ file = \"...\" }} to [auth.secrets]"
-            );
-            problems.add(key, format_args!("\"secret:{name}\""), right);
-        }
+    for NotThere { grant, right } in grantable.missing(&parsed) {
+        problems.add(key, format_args!("{grant:?}"), right);
     }
     parsed
 }
@@ -119,14 +169,14 @@ pub(super) fn capabilities(
     let mut checked = Capabilities::default();
     for (name, raw) in endpoints {
         let key = format!("auth.endpoints.{name}");
-        is_name(problems, &key, "fetch", &name);
+        check_name(problems, &key, &name);
         if let Some(endpoint) = raw.check(problems, &key) {
             checked.endpoints.insert(name, endpoint);
         }
     }
     for (name, raw) in secrets {
         let key = format!("auth.secrets.{name}");
-        is_name(problems, &key, "secret", &name);
+        check_name(problems, &key, &name);
         if let Some(secret) = raw.read(problems, &key) {
             checked.secrets.insert(name, secret);
         }
@@ -134,8 +184,8 @@ pub(super) fn capabilities(
     checked
 }
 
-fn is_name(problems: &mut Problems, key: &str, kind: &str, name: &str) {
-    if Grants::parse(&[format!("{kind}:{name}")]).is_err() {
+fn check_name(problems: &mut Problems, key: &str, name: &str) {
+    if !Grants::is_name(name) {
         let right = "a name has 1 to 64 lower-case letters, digits and hyphens";
         problems.add(key.to_owned(), format_args!("{name:?}"), right);
     }

@@ -19,6 +19,7 @@ use chimera_pow::{Algorithm, Difficulty};
 
 pub use check::{ConfigError, Problem};
 pub use grants::{Capabilities, Endpoint, Secret, UnknownUsers};
+pub(crate) use grants::{Grantable, NotThere};
 
 /// Everything an operator can decide, checked.
 #[derive(Debug, Clone)]

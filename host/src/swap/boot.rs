@@ -261,9 +261,7 @@ impl Place<'_> {
         current: Option<&Generation>,
     ) -> Result<(Generation, Ready), Refused> {
         check_quarantine(&self.store.quarantined().await?, &staged.candidate)?;
-        let bytes = (staged.candidate.digest(), staged.artifact.bytes());
-        let (config, what) = (staged.candidate.canonical_config(), staged.candidate.describe());
-        self.store.stage_swap(swap, (bytes.0.as_bytes(), bytes.1), config, &what, now_ms()).await?;
+        staged.record(self.store, swap, &staged.candidate.describe()).await?;
         let staged = if current.is_some() {
             let (staged, answered) = prepared(staged).await?;
             self.store.swap_step(swap, "prepared", &answered, now_ms()).await?;
@@ -403,7 +401,7 @@ fn origin_of(staged: &Staged, named: Option<&Artifact>) -> String {
 /// What it got wrong.
 pub(super) async fn prepared(staged: Staged) -> Result<(Staged, String), Refused> {
     let asked = tokio::task::spawn_blocking(move || {
-        let answered = examine(&staged.candidate, &staged.grants);
+        let answered = examine(&staged.candidate);
         (staged, answered)
     });
     let (staged, answered) = asked.await.map_err(|error| Refused(error.to_string()))?;

@@ -22,6 +22,8 @@ pub(crate) struct Loader {
     pub registry: Registry,
     /// What the host does for an auth policy that was granted it.
     pub services: Services,
+    /// What there is to be granted to one.
+    pub grantable: Arc<config::Grantable>,
 }
 
 /// A component that has accepted its configuration.
@@ -130,13 +132,15 @@ impl Candidate {
         }
     }
 
-    /// One line for people.
+    /// What everybody may see of the configuration, JSON; `None` if nothing.
+    pub(crate) fn shown_config(&self) -> Option<String> {
+        self.info().shown_config(self.canonical_config()).map(|config| config.to_string())
+    }
+
+    /// One line for people. It is shown to everybody, and kept.
     pub(crate) fn describe(&self) -> String {
         let info = self.info();
-        match self {
-            // Its configuration may hold passwords, and this is shown and kept.
-            Self::Auth(_) => format!("{} {}", info.name, info.version),
-            _ => format!("{} {} {}", info.name, info.version, self.canonical_config()),
-        }
+        let config = self.shown_config().unwrap_or_else(|| "(configuration hidden)".to_owned());
+        format!("{} {} {config}", info.name, info.version)
     }
 }

@@ -3,16 +3,18 @@
 //! prove little; what they catch is what would have failed at its first call.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use chimera_ledger::{
     Accounts, Distribution, Event, Limits, Plan, Request, SCORE_PER_BLOCK, Slices,
 };
 use chimera_plugin::{
-    Attempt, AuthPolicy, Batch, DifficultyStrategy, Grants, Hello, PayoutScheme, Protocol,
+    Attempt, AuthPolicy, Batch, DifficultyStrategy, Hello, PayoutScheme, Protocol,
 };
 use chimera_pow::Difficulty;
 
 use super::Candidate;
+use crate::grants::{Overlay, rehearse};
 
 /// Questions are the same for ever, so they are of a day in 2020.
 const THEN_MS: u64 = 1_600_000_000_000;
@@ -22,10 +24,10 @@ const REWARD: u64 = 5_000_000_000;
 ///
 /// # Errors
 /// The question and what was wrong with the answer.
-pub(super) fn examine(candidate: &Candidate, grants: &Grants) -> Result<String, String> {
+pub(super) fn examine(candidate: &Candidate) -> Result<String, String> {
     match candidate {
         Candidate::Payout(scheme) => examine_payout(scheme),
-        Candidate::Auth(policy) => examine_auth(policy, grants),
+        Candidate::Auth(policy) => examine_auth(policy),
         Candidate::Difficulty(strategy) => examine_difficulty(strategy),
     }
 }
@@ -86,10 +88,11 @@ fn settle(scheme: &PayoutScheme, plan: &Plan, event: Event, work: &[u64]) -> Res
         .map_err(|error| format!("{}: {error}", asked()))
 }
 
-fn examine_auth(policy: &AuthPolicy, grants: &Grants) -> Result<String, String> {
-    if *grants != Grants::none() {
-        return Ok("not asked: what it is granted would be used in earnest".to_owned());
-    }
+/// What it is granted it uses as in a rehearsal: nothing it writes is kept, and only endpoints
+/// that are read-only are asked.
+fn examine_auth(policy: &AuthPolicy) -> Result<String, String> {
+    let overlay = Arc::new(Overlay::default());
+    let (mut decided, mut without) = (0, 0);
     for user in ["alice.rig", "nobody"] {
         let attempt = Attempt {
             remote_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -97,13 +100,26 @@ fn examine_auth(policy: &AuthPolicy, grants: &Grants) -> Result<String, String> 
             protocol: Protocol::StratumV1,
             tls: false,
             user: user.to_owned(),
-            password: None,
+            // Shown only to a policy that is granted it; miners send anything, mostly this.
+            password: Some("x".to_owned()),
             user_agent: "chimera/question".to_owned(),
             at_ms: THEN_MS,
         };
-        policy.authorize(&attempt).map_err(|error| format!("asked about {user:?}: {error}"))?;
+        let (answer, not_sent) = rehearse(&overlay, || policy.authorize(&attempt));
+        match answer {
+            // Without its endpoint it may decide anything, or nothing.
+            _ if not_sent => without += 1,
+            Ok(_) => decided += 1,
+            Err(error) => return Err(format!("asked about {user:?}: {error}")),
+        }
     }
-    Ok("2 logins are decided".to_owned())
+    let mut told = format!("{decided} logins are decided");
+    if without > 0 {
+        told += &format!(
+            "; {without} need an endpoint that is asked in force only: it has not read_only = true"
+        );
+    }
+    Ok(told)
 }
 
 fn examine_difficulty(strategy: &DifficultyStrategy) -> Result<String, String> {

@@ -253,11 +253,7 @@ impl Manager {
         let current = self.current(slot).await?;
         let staged =
             stage(&self.loader, &self.store, request, &current, self.settings(slot)).await?;
-        let bytes = (staged.candidate.digest(), staged.artifact.bytes());
-        let (config, what) = (staged.candidate.canonical_config(), staged.candidate.describe());
-        self.store
-            .stage_swap(*swap, (bytes.0.as_bytes(), bytes.1), config, &what, now_ms())
-            .await?;
+        staged.record(&self.store, *swap, &staged.candidate.describe()).await?;
         if staged.is(&current) {
             return Err(Refused(format!("it is in force already: generation {}", current.id.0)));
         }

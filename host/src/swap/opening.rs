@@ -14,7 +14,7 @@ use super::boot::{Opened, open_slots};
 use super::request::SwapRequest;
 use super::token::open_token;
 use super::{Candidate, Commands, Loader, SlotName};
-use crate::config::Config;
+use crate::config::{Config, Grantable};
 use crate::policy::Filled;
 use crate::schemes::{Scheme, Schemes};
 
@@ -47,6 +47,7 @@ pub(crate) fn loader(
         engines: Arc::new(Engines::new(cache).context("the plugin runtime")?),
         registry: Registry::new(config.plugin_directory.as_deref())?,
         services,
+        grantable: Arc::new(Grantable::of(&config.capabilities)),
     })
 }
 

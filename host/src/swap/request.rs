@@ -5,6 +5,7 @@ use chimera_plugin::{Digest, Grants};
 use chimera_store::{Generation, Store, StoreError, SwapId};
 
 use super::SlotName;
+use crate::causes;
 
 /// Something shall take over a slot.
 #[derive(Debug, Clone)]
@@ -30,7 +31,7 @@ pub(crate) struct Refused(pub String);
 
 impl From<anyhow::Error> for Refused {
     fn from(error: anyhow::Error) -> Self {
-        Self(format!("{error:#}"))
+        Self(causes(&error))
     }
 }
 

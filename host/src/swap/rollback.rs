@@ -90,9 +90,8 @@ impl Manager {
             settings: settings_hash(self.settings(slot)),
         };
         let swap = self.store.begin_swap(&asked, now_ms()).await?;
-        let bytes = (&good.facts.digest, staged.artifact.bytes());
         let detail = format!("generation {} comes back: {why}", good.id.0);
-        self.store.stage_swap(swap, bytes, &good.facts.config, &detail, now_ms()).await?;
+        staged.record(&self.store, swap, &detail).await?;
         let unproven = current.life.proven_at_ms.is_none();
         let rollback = Rollback {
             why: why.to_owned(),

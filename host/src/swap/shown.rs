@@ -21,11 +21,7 @@ pub(crate) fn shown(manager: &Manager) -> Vec<Plugin> {
             digest: component.digest.to_string(),
             origin: component.origin.to_owned(),
             description: component.info.description.clone(),
-            config: match slot {
-                // It may hold passwords, and the API shows this to everybody.
-                SlotName::Auth => serde_json::Value::Null,
-                _ => serde_json::from_str(component.config).unwrap_or_default(),
-            },
+            config: component.info.shown_config(component.config).unwrap_or_default(),
             calls,
             failures,
             last_error,

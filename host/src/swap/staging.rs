@@ -2,13 +2,14 @@
 //! whatever becomes of the file.
 
 use anyhow::Context as _;
-use chimera_plugin::{Artifact, Digest, Grants};
-use chimera_store::{Generation, Quarantined, Store};
+use chimera_plugin::{Artifact, Cause, Digest, Grants, PluginError};
+use chimera_store::{Generation, Quarantined, Store, StoreError, SwapId};
 
 use super::directory::BY_DIRECTORY;
 use super::request::{Refused, SwapRequest};
 use super::{Candidate, Loader, SlotName};
-use crate::config;
+use crate::clock::now_ms;
+use crate::config::{self, NotThere};
 
 /// A component that is loaded and decides nothing yet.
 pub(crate) struct Staged {
@@ -21,6 +22,19 @@ pub(crate) struct Staged {
 }
 
 impl Staged {
+    /// Puts the component on record as what a swap has found.
+    pub(crate) async fn record(
+        &self,
+        store: &Store,
+        swap: SwapId,
+        detail: &str,
+    ) -> Result<(), StoreError> {
+        let (digest, shown) = (self.candidate.digest(), self.candidate.shown_config());
+        let config = (self.candidate.canonical_config(), shown.as_deref());
+        let bytes = (digest.as_bytes(), self.artifact.bytes());
+        store.stage_swap(swap, bytes, config, detail, now_ms()).await
+    }
+
     /// Whether it is what a generation is: component, canonical configuration and grants.
     pub(crate) fn is(&self, generation: &Generation) -> bool {
         generation.facts.digest == *self.candidate.digest().as_bytes()
@@ -71,6 +85,11 @@ pub(crate) async fn stage(
             grants.texts().join(", ")
         )));
     }
+    if let Some(NotThere { grant, right }) = loader.grantable.missing(&grants).first() {
+        return Err(Refused(format!(
+            "{grant} cannot be granted: {right} and start the pool again"
+        )));
+    }
     let config = match &request.config {
         Some(config) => config.clone(),
         None => known_config(&artifact, in_force, settings),
@@ -94,12 +113,23 @@ pub(crate) async fn load(
     let loader = loader.clone();
     let loading = tokio::task::spawn_blocking(move || {
         let candidate = loader.load(slot, &artifact, &config, &grants)?;
-        Ok::<_, chimera_plugin::PluginError>(Staged { artifact, candidate, grants })
+        Ok::<_, PluginError>(Staged { artifact, candidate, grants })
     });
     match loading.await {
         Ok(Ok(staged)) => Ok(staged),
-        Ok(Err(error)) => Err(Refused(error.to_string())),
+        Ok(Err(error)) => Err(Refused(format!("{error}{}", how_to_grant(&error)))),
         Err(error) => Err(Refused(error.to_string())),
+    }
+}
+
+/// What a swap would have to say besides, when a component asks for more than it is granted.
+fn how_to_grant(error: &PluginError) -> String {
+    match &error.cause {
+        Cause::NotGranted { grants, .. } => {
+            let flags = grants.iter().map(|grant| format!("--grant {}", grant.trim_matches('"')));
+            format!("; or with a swap: {}", flags.collect::<Vec<_>>().join(" "))
+        }
+        _ => String::new(),
     }
 }
 

@@ -35,7 +35,8 @@
 //! schema, `"x-chimera-exceptions": ["scaling"]`: `splitting` (splitting an account changes what it
 //! gets by more than one unit for each part), `scaling` (scaling all work changes the result),
 //! `monotone` (more work may earn less), `relabelling` (other keys change amounts by more than
-//! one unit).
+//! one unit), `equal-work` (equal work may be paid differently), `additive` (an interval paid in
+//! two halves earns something else). A check refuses any other name.
 
 mod accrual;
 mod auth;

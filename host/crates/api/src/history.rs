@@ -41,10 +41,12 @@ struct SwapView {
     component: String,
     /// The component that was found, hex.
     digest: Option<String>,
-    /// Canonical once the component has accepted it; null for auth, where it may hold secrets.
+    /// Canonical, without what its schema marks as secret; null if nothing of it may be shown,
+    /// or before the component has accepted it.
     config: Value,
-    /// BLAKE3 of it, hex, as settlements record it.
-    config_hash: String,
+    /// BLAKE3 of it, hex, as settlements record it; null if not all of it is shown: a password
+    /// could be tried against it.
+    config_hash: Option<String>,
     grants: Vec<String>,
     by: String,
     begun_at_ms: u64,
@@ -96,24 +98,32 @@ pub(crate) async fn list(
 
 impl SwapView {
     fn new(swap: Swap) -> Self {
-        let Swap { id, asked, begun_at_ms, digest, due_ms, generation, outcome, steps } = swap;
+        let Swap {
+            id,
+            asked,
+            shown_config,
+            begun_at_ms,
+            digest,
+            due_ms,
+            generation,
+            outcome,
+            steps,
+        } = swap;
         let step = |step: chimera_store::SwapStep| SwapStep {
             step: step.step,
             at_ms: step.at_ms,
             detail: step.detail,
         };
-        let slot = asked.slot;
+        let config = shown_config.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let config: Value = config.unwrap_or_default();
+        let complete = serde_json::from_str(&asked.config).is_ok_and(|all: Value| all == config);
         Self {
             swap: id.0,
-            slot: slot.clone(),
+            slot: asked.slot,
             component: asked.component,
             digest: digest.map(|digest| hex(&digest)),
-            config_hash: hash(&asked.config),
-            config: match slot.as_str() {
-                // It may hold passwords, and the API shows this to everybody.
-                "auth" => Value::Null,
-                _ => shown(asked.config),
-            },
+            config_hash: complete.then(|| hash(&asked.config)),
+            config,
             grants: asked.grants,
             by: asked.by,
             begun_at_ms,
@@ -139,9 +149,4 @@ impl QuarantineView {
 
 fn hash(config: &str) -> String {
     blake3::hash(config.as_bytes()).to_hex().to_string()
-}
-
-/// Configuration is JSON unless a component says otherwise.
-fn shown(config: String) -> Value {
-    serde_json::from_str(&config).unwrap_or(Value::String(config))
 }

@@ -184,7 +184,8 @@ pub struct Plugin {
     pub origin: String,
     /// What it says of itself.
     pub description: String,
-    /// Its configuration with every default filled in.
+    /// Its configuration with every default filled in, without what its schema marks as
+    /// secret; null if nothing of it may be shown.
     pub config: serde_json::Value,
     /// Calls since the start.
     pub calls: u64,

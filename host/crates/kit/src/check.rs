@@ -47,6 +47,8 @@ pub struct Options {
     pub levels: BTreeSet<Level>,
     /// Whether warnings count.
     pub strict: bool,
+    /// Whether floating point in a payout scheme is an error, and not a note.
+    pub no_floats: bool,
     /// What the random cases are made from.
     pub seed: u64,
 }
@@ -59,6 +61,7 @@ impl Default for Options {
             vectors: None,
             levels: Level::ALL.into(),
             strict: false,
+            no_floats: false,
             seed: SEED,
         }
     }
@@ -119,20 +122,23 @@ pub fn check(
         levels: Vec::new(),
     };
     let mut statics = LevelReport::new(Level::L0);
-    let surface = l0_static::run(artifact, &mut statics);
+    let surface = l0_static::run(artifact, options, &mut statics);
     let broken = statics.findings.iter().any(|finding| finding.grade == Grade::Error);
-    report.levels.push(statics);
     let class = surface.as_ref().and_then(|surface| class_of(surface, artifact.name()));
     report.class = class;
     let (Some(surface), Some(class), false) = (surface, class, broken) else {
+        report.levels.push(statics);
         return finished(report, options, "it cannot be loaded");
     };
     let mut lifecycle = LevelReport::new(Level::L1);
     let subject = load(engines, second, artifact, class, &surface, options, &mut lifecycle);
     let Some(subject) = subject else {
-        report.levels.push(lifecycle);
+        report.levels.extend([statics, lifecycle]);
         return finished(report, options, "it does not take its configuration");
     };
+    // The schema is in the bytes, but only the component can say where.
+    l0_static::exceptions(&subject, &mut statics);
+    report.levels.push(statics);
     if options.levels.contains(&Level::L1) {
         l1_lifecycle::run(&subject, &mut lifecycle);
     }
@@ -175,9 +181,7 @@ fn finished(mut report: Report, options: &Options, why: &str) -> Report {
         }
     }
     // What keeps it from being loaded is told in any case.
-    report
-        .levels
-        .retain(|level| options.levels.contains(&level.level) || !level.findings.is_empty());
+    report.levels.retain(|level| options.levels.contains(&level.level) || !level.holds());
     report.levels.sort_by_key(|level| level.level);
     report
 }

@@ -19,6 +19,8 @@ pub struct Diff {
     pub first: Side,
     /// The second.
     pub second: Side,
+    /// What can only be compared in part or not at all, and why.
+    pub notes: Vec<String>,
     /// Imports and exports that differ, in words.
     pub interface: Vec<String>,
     /// What the second needs that the first does not, as operators grant it.
@@ -106,7 +108,8 @@ pub struct Compare<'a> {
     pub records: Option<&'a Path>,
 }
 
-/// Compares two components.
+/// Compares two components. Of two classes nothing is asked, because nothing is asked of both;
+/// payout schemes of two kinds are asked about the same work, each as its kind is.
 ///
 /// # Errors
 /// When one is no component, or the records cannot be read.
@@ -140,6 +143,7 @@ pub fn diff(
     let mut diff = Diff {
         first: side(first, &loaded_one),
         second: side(second, &loaded_two),
+        notes: Vec::new(),
         interface: one.against(&two).mismatches.iter().map(ToString::to_string).collect(),
         grants_added: only(&has, &had),
         grants_dropped: only(&had, &has),
@@ -152,6 +156,7 @@ pub fn diff(
     diff.described = described(&one, &two);
     match (&one, &two) {
         (Loaded::Payout(one), Loaded::Payout(two)) => {
+            diff.notes.extend(rounds::kinds(one, two));
             let rounds = rounds::rounds(one, two, how.records)?;
             diff.rounds_compared = rounds.len();
             for (name, first, second) in rounds {
@@ -193,11 +198,12 @@ pub fn diff(
                 diff.answers.extend(changed(what, answer(one, words.0), answer(two, words.1)));
             }
         }
-        _ => diff.described.push(Changed {
-            what: "world".to_owned(),
-            first: "of one class".to_owned(),
-            second: "of another".to_owned(),
-        }),
+        _ => diff.notes.push(format!(
+            "A is of the world {}, B of {}: they are never asked the same, so no answers are \
+             compared; neither can take the other's place",
+            one.class().world(),
+            two.class().world()
+        )),
     }
     Ok(diff)
 }

@@ -37,6 +37,14 @@ impl Loaded {
         }
     }
 
+    pub(crate) const fn class(&self) -> Class {
+        match self {
+            Self::Payout(_) => Class::Payout,
+            Self::Auth(_) => Class::Auth,
+            Self::Difficulty(_) => Class::Difficulty,
+        }
+    }
+
     pub(crate) const fn info(&self) -> &Info {
         match self {
             Self::Payout(scheme) => scheme.info(),
@@ -99,7 +107,7 @@ pub(crate) fn grants_for(surface: &Surface, config: &str) -> Grants {
 /// Texts that could name an endpoint or a secret.
 fn collect_names(value: &Value, names: &mut BTreeSet<String>) {
     match value {
-        Value::String(text) if Grants::parse(&[format!("fetch:{text}")]).is_ok() => {
+        Value::String(text) if Grants::is_name(text) => {
             names.insert(text.clone());
         }
         Value::Array(items) => items.iter().for_each(|item| collect_names(item, names)),

@@ -33,8 +33,8 @@ pub enum Cause {
     NotWasm(String),
     /// WebAssembly, but not yet a component.
     #[error(
-        "a core module, not a component: build it with `cargo component build`, \
-         or run `wasm-tools component new` on it"
+        "a core module, not a component: `chimera plugin build` in its project makes one \
+         (of finished bytes, `wasm-tools component new` does)"
     )]
     CoreModule,
     /// The end is missing.

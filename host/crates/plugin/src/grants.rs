@@ -48,16 +48,23 @@ impl Grants {
                 None if text == "credential" => grants.credential = true,
                 None if text == "kv" => grants.kv = true,
                 None if text == "interpreted" => grants.interpreted = true,
-                Some(("fetch", name)) if is_name(name) => {
+                Some(("fetch", name)) if Self::is_name(name) => {
                     grants.endpoints.insert(name.to_owned());
                 }
-                Some(("secret", name)) if is_name(name) => {
+                Some(("secret", name)) if Self::is_name(name) => {
                     grants.secrets.insert(name.to_owned());
                 }
                 _ => return Err(BadGrant(text.to_owned())),
             }
         }
         Ok(grants)
+    }
+
+    /// Whether an endpoint or a secret may be called so: 1 to 64 lower-case letters, digits and
+    /// hyphens.
+    pub fn is_name(name: &str) -> bool {
+        let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !name.is_empty() && name.len() <= 64 && name.bytes().all(good)
     }
 
     /// The grants as operators write them, sorted: the form that is recorded and compared.
@@ -90,11 +97,6 @@ impl TryFrom<Vec<String>> for Grants {
     fn try_from(texts: Vec<String>) -> Result<Self, BadGrant> {
         Self::parse(&texts)
     }
-}
-
-fn is_name(name: &str) -> bool {
-    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    !name.is_empty() && name.len() <= 64 && name.bytes().all(good)
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ mod payout;
 mod places;
 mod pool;
 mod post_mortem;
+mod redaction;
 mod registry;
 mod replay;
 mod sandbox;

@@ -35,6 +35,8 @@ CREATE TABLE swap (
     component   TEXT NOT NULL,
     -- As asked for, JSON; canonical once the component has accepted it.
     config      TEXT NOT NULL,
+    -- The same without what its schema marks as secret; none if nothing of it may be shown.
+    shown_config TEXT,
     grants      TEXT NOT NULL,
     requested_by TEXT NOT NULL,
     begun_ms    INTEGER NOT NULL,

@@ -35,6 +35,9 @@ pub struct Swap {
     pub id: SwapId,
     /// What was asked for; `config` is canonical once the component has accepted it.
     pub asked: NewSwap,
+    /// The canonical configuration without what its schema marks as secret, JSON; `None` if
+    /// nothing of it may be shown, or before the component was found.
+    pub shown_config: Option<String>,
     /// When, ms since the Unix epoch.
     pub begun_at_ms: u64,
     /// The component, once it was found.
@@ -81,6 +84,7 @@ struct Columns {
     slot: String,
     component: String,
     config: String,
+    shown_config: Option<String>,
     grants: String,
     requested_by: String,
     begun_ms: i64,
@@ -95,7 +99,7 @@ struct Columns {
 macro_rules! select_swaps {
     ($conditions:literal) => {
         concat!(
-            "SELECT id, slot, component, config, grants, requested_by, begun_ms, settings,
+            "SELECT id, slot, component, config, shown_config, grants, requested_by, begun_ms, settings,
                     digest, due_ms, generation, outcome FROM swap ",
             $conditions
         )
@@ -156,6 +160,7 @@ impl Store {
     }
 
     /// The component was found and has accepted its configuration; it is kept from now on.
+    /// `config` is that configuration, and what of it may be shown to everybody, if anything.
     ///
     /// # Errors
     /// When the swap is not under way, or the database cannot be written.
@@ -163,7 +168,7 @@ impl Store {
         &self,
         id: SwapId,
         (digest, wasm): (&[u8; 32], &[u8]),
-        config: &str,
+        (config, shown): (&str, Option<&str>),
         detail: &str,
         now_ms: u64,
     ) -> Result<(), StoreError> {
@@ -177,11 +182,13 @@ impl Store {
             .execute(&mut *tx)
             .await?;
             let updated = sqlx::query(
-                "UPDATE swap SET digest = ?2, config = ?3 WHERE id = ?1 AND outcome IS NULL",
+                "UPDATE swap SET digest = ?2, config = ?3, shown_config = ?4
+                 WHERE id = ?1 AND outcome IS NULL",
             )
             .bind(int("swap", id.0)?)
             .bind(digest.as_slice())
             .bind(config)
+            .bind(shown)
             .execute(&mut *tx)
             .await?;
             if updated.rows_affected() == 0 {
@@ -440,6 +447,7 @@ fn swap(row: Columns) -> Result<Swap, StoreError> {
             by: row.requested_by,
             settings: row.settings.map(fixed).transpose()?.unwrap_or_default(),
         },
+        shown_config: row.shown_config,
         begun_at_ms: uint("a time", row.begun_ms)?,
         digest: row.digest.map(fixed).transpose()?,
         due_ms: row.due_ms.map(|at| uint("a time", at)).transpose()?,

@@ -11,12 +11,12 @@ mod svg;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use chimera_plugin::{Artifact, Engines, Grants, PayoutScheme, Registry};
+use chimera_plugin::{Engines, Grants, PayoutScheme};
 use chimera_store::Store;
 use clap::Args;
 use serde_json::json;
 
-use crate::commands::{Exit, say};
+use crate::commands::{Exit, arguments, say};
 use comparison::Comparison;
 use since::Since;
 
@@ -26,8 +26,8 @@ pub struct BacktestArgs {
     /// The other scheme: a shipped component's name, or a .wasm file
     #[arg(value_name = "SCHEME")]
     pub scheme: String,
-    /// Its configuration as JSON; all defaults if not given
-    #[arg(long, default_value = "", value_name = "JSON")]
+    /// Its configuration, JSON, or a file with JSON or TOML in it; all defaults if not given
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "JSON|FILE")]
     pub config: String,
     /// Only blocks found since a day (2026-01-31, UTC), or the last so many blocks
     #[arg(long, value_name = "DATE|BLOCKS")]
@@ -86,15 +86,11 @@ pub async fn backtest(args: BacktestArgs) -> anyhow::Result<Exit> {
 }
 
 fn load(scheme: &str, config: &str, cache: PathBuf) -> anyhow::Result<PayoutScheme> {
-    let artifact = if scheme.ends_with(".wasm") {
-        Artifact::from_file(Path::new(scheme))?
-    } else {
-        Registry::new(None)?.find(scheme)?
-    };
+    let (artifact, config) = (arguments::component(scheme)?, arguments::config(config)?);
     // Beside a pool of another user the cache may be out of reach: then it is compiled again.
     let cache = cache.is_dir().then_some(cache);
     let engines = Engines::new(cache.as_deref()).context("the plugin runtime")?;
-    Ok(PayoutScheme::load(&engines, &artifact, config, &Grants::none())?)
+    Ok(PayoutScheme::load(&engines, &artifact, &config, &Grants::none())?)
 }
 
 fn write(file: &Path, text: &str) -> anyhow::Result<()> {

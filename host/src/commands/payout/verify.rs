@@ -1,14 +1,14 @@
 //! `chimera payout verify`: a settlement done again from its record alone, on two engines.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use chimera_ledger::{Allocation, Body, DecidedBy, Difference, Hash256, Proposal, Record};
-use chimera_plugin::{Artifact, Digest, Engines, Grants, PayoutScheme, Registry};
+use chimera_plugin::{Artifact, Digest, Engines, Grants, PayoutScheme};
 use clap::Args;
 use serde_json::json;
 
-use crate::commands::{Exit, say};
+use crate::commands::{Exit, arguments, say};
 
 /// What to verify, and with what.
 #[derive(Debug, Args)]
@@ -31,7 +31,7 @@ struct Check {
 
 pub(super) async fn verify(args: VerifyArgs) -> anyhow::Result<Exit> {
     let record: Record = super::read_json(&args.record, "settlement record")?;
-    let artifact = component(&args.component)?;
+    let artifact = arguments::component(&args.component)?;
     let key = record.header.key.clone();
     let checks = tokio::task::spawn_blocking(move || checks(&record, &artifact)).await??;
     let equal = checks.iter().all(|check| check.differences.is_empty());
@@ -61,13 +61,6 @@ fn tell(key: &str, checks: &[Check], equal: bool) {
     }
     let verdict = if equal { "equal: this is what the component pays" } else { "NOT equal" };
     say::line(format_args!("{key}: {verdict}"));
-}
-
-fn component(text: &str) -> anyhow::Result<Artifact> {
-    if Path::new(text).extension().is_some_and(|extension| extension == "wasm") {
-        return Ok(Artifact::from_file(Path::new(text))?);
-    }
-    Ok(Registry::new(None)?.find(text)?)
 }
 
 /// The record against itself, the component against the record, and its answers on both

@@ -1,4 +1,4 @@
-//! The way to a running pool's API, with the token that admits to changes.
+//! Changes to a running pool, through its API, with the token that admits to them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::Value;
 
-use super::super::{Exit, say};
+use super::super::pool_api::{Answer, read};
+use super::super::{Exit, api_url, say};
 
 /// A trial answers early; what takes longer than this is a pool in trouble.
 const ANSWER_WAIT: Duration = Duration::from_secs(120);
@@ -16,7 +17,7 @@ const ANSWER_WAIT: Duration = Duration::from_secs(120);
 #[derive(Debug, Args)]
 pub struct AdminArgs {
     /// The pool's API
-    #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL", value_parser = api_url)]
     pub api: String,
     /// The pool's data directory, where its admin.token lies
     #[arg(long, default_value = "data", env = "CHIMERA_POOL__DATA_DIR", value_name = "DIRECTORY")]
@@ -27,14 +28,6 @@ pub struct AdminArgs {
     /// The raw answer, as JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// What the pool said.
-pub(super) enum Answer {
-    /// An HTTP status and a body.
-    Said(u16, Value),
-    /// Nobody answers there.
-    Nobody(String),
 }
 
 impl AdminArgs {
@@ -54,7 +47,7 @@ impl AdminArgs {
             }
         };
         let client = reqwest::Client::builder().timeout(ANSWER_WAIT).build()?;
-        let url = format!("{}{path}", self.api.trim_end_matches('/'));
+        let url = format!("{}{path}", self.api);
         let sent = client.post(&url).bearer_auth(token.trim()).json(body).send().await;
         read(&url, sent).await
     }
@@ -82,23 +75,6 @@ impl AdminArgs {
             }
         }
     }
-}
-
-/// Asks without a token.
-pub(super) async fn get(api: &str, path: &str) -> anyhow::Result<Answer> {
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
-    let url = format!("{}{path}", api.trim_end_matches('/'));
-    read(&url, client.get(&url).send().await).await
-}
-
-async fn read(url: &str, sent: reqwest::Result<reqwest::Response>) -> anyhow::Result<Answer> {
-    let answer = match sent {
-        Ok(answer) => answer,
-        Err(error) => return Ok(Answer::Nobody(format!("no answer from {url}: {error}"))),
-    };
-    let status = answer.status().as_u16();
-    let body = answer.json().await;
-    Ok(Answer::Said(status, body.with_context(|| format!("{url} does not answer in JSON"))?))
 }
 
 /// Shows a swap's steps, and how it stands.

@@ -6,8 +6,8 @@ use chimera_kit::check::{Finding, Grade, Level, LevelReport, Options, Report, SE
 use chimera_plugin::Grants;
 use clap::Args;
 
-use super::component::{Workshop, find, text_or_file};
-use crate::commands::{Exit, say};
+use super::component::Workshop;
+use crate::commands::{Exit, arguments, say};
 
 /// What to check, and how.
 ///
@@ -18,8 +18,8 @@ pub struct CheckArgs {
     /// A component's file, or the name of a shipped one
     #[arg(value_name = "FILE|NAME")]
     component: String,
-    /// Its configuration, JSON or a file with it; all defaults if not given
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "FILE|JSON")]
+    /// Its configuration, JSON, or a file with JSON or TOML in it; all defaults if not given
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "JSON|FILE")]
     config: String,
     /// What it is granted, e.g. kv or fetch:users; all it asks for if not given
     #[arg(long = "grant", value_name = "GRANT")]
@@ -33,6 +33,9 @@ pub struct CheckArgs {
     /// Warnings count as errors
     #[arg(long)]
     strict: bool,
+    /// Floating point in a payout scheme is an error, and not a note
+    #[arg(long)]
+    no_floats: bool,
     /// What the random cases are made from
     #[arg(long, default_value_t = SEED)]
     seed: u64,
@@ -46,15 +49,16 @@ pub struct CheckArgs {
 
 /// Checks a component.
 pub(super) fn run(args: CheckArgs) -> anyhow::Result<Exit> {
-    let artifact = find(&args.component)?;
+    let artifact = arguments::component(&args.component)?;
     let workshop = Workshop::open()?;
     let levels = if args.levels.is_empty() { Level::ALL.to_vec() } else { args.levels };
     let options = Options {
-        config: text_or_file(&args.config)?,
+        config: arguments::config(&args.config)?,
         grants: if args.grants.is_empty() { None } else { Some(Grants::parse(&args.grants)?) },
         vectors: args.vectors,
         levels: levels.into_iter().collect(),
         strict: args.strict,
+        no_floats: args.no_floats,
         seed: args.seed,
     };
     let report = check(&workshop.engines, &workshop.second()?, &artifact, &options);
@@ -87,14 +91,16 @@ fn tell_level(level: &LevelReport, facts: bool) {
     let name = format!("{:?} {}", level.level, level.title);
     if let Some(why) = &level.skipped {
         say::field(name, format_args!("left out: {why}"));
-    } else if level.findings.is_empty() {
+    } else if level.holds() {
         say::done(name, format_args!("{} checks", level.checks));
     } else {
-        let found = level.findings.len();
+        let broken = level.findings.iter().filter(|finding| finding.grade != Grade::Note);
+        let found = broken.count();
         say::trouble(name, format_args!("{found} rules of {} checks", level.checks));
     }
     for Finding { rule, grade, expected, found, mend } in &level.findings {
         let grade = match grade {
+            Grade::Note => "note",
             Grade::Warning => "warning",
             Grade::Error => "error",
         };

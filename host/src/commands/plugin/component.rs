@@ -1,9 +1,7 @@
-//! What the commands have in common: a component by file or name, and engines to ask it.
-
-use std::path::Path;
+//! Engines to ask a component with, for as long as a command runs.
 
 use anyhow::Context as _;
-use chimera_plugin::{Artifact, Engines, Registry};
+use chimera_plugin::Engines;
 use tempfile::TempDir;
 
 use super::Exit;
@@ -25,25 +23,6 @@ impl Workshop {
     pub(super) fn second(&self) -> anyhow::Result<Engines> {
         Ok(Engines::portable(Some(self.directory.path()))?)
     }
-}
-
-/// A component from a file, or a shipped one by name.
-pub(super) fn find(file_or_name: &str) -> anyhow::Result<Artifact> {
-    let is_file = file_or_name.ends_with(".wasm")
-        || file_or_name.contains('/')
-        || Path::new(file_or_name).exists();
-    if is_file {
-        return Ok(Artifact::from_file(Path::new(file_or_name))?);
-    }
-    Ok(Registry::new(None)?.find(file_or_name)?)
-}
-
-/// Text given directly, or the content of the file it names.
-pub(super) fn text_or_file(text: &str) -> anyhow::Result<String> {
-    if text.trim_start().starts_with('{') || text.is_empty() {
-        return Ok(text.to_owned());
-    }
-    std::fs::read_to_string(text).with_context(|| format!("{text}: neither JSON nor a file"))
 }
 
 /// Components are asked on a thread that may block.

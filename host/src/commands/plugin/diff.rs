@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use chimera_kit::diff::{Changed, Compare, Diff, Paid, diff};
 use clap::Args;
 
-use super::component::{Workshop, find, text_or_file};
-use crate::commands::{Exit, say};
+use super::component::Workshop;
+use crate::commands::{Exit, arguments, say};
 
 /// Rows of one round that are shown.
 const ROWS_MAX: usize = 10;
 
 /// What to compare.
 ///
-/// Exit code 0 whether they differ or not, 1 if they cannot be compared.
+/// Components of two classes, or schemes of two kinds, are compared as far as that goes; what is
+/// left out is said. Exit code 0 whether they differ or not, 1 if one of them does not load.
 #[derive(Debug, Args)]
 pub struct DiffArgs {
     /// A component's file, or the name of a shipped one
@@ -23,10 +24,10 @@ pub struct DiffArgs {
     #[arg(value_name = "B")]
     second: String,
     /// Configuration of the first, JSON or a file with it
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "FILE|JSON")]
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "JSON|FILE")]
     config: String,
     /// Configuration of the second; that of the first if not given
-    #[arg(long, value_name = "FILE|JSON")]
+    #[arg(long, value_name = "JSON|FILE")]
     config_b: Option<String>,
     /// Settlement records or recorded calls to settle with both; synthetic rounds if not given
     #[arg(long, value_name = "DIR")]
@@ -38,11 +39,11 @@ pub struct DiffArgs {
 
 /// Compares two components.
 pub(super) fn run(args: DiffArgs) -> anyhow::Result<Exit> {
-    let (first, second) = (find(&args.first)?, find(&args.second)?);
+    let (first, second) = (arguments::component(&args.first)?, arguments::component(&args.second)?);
     let workshop = Workshop::open()?;
-    let first_config = text_or_file(&args.config)?;
+    let first_config = arguments::config(&args.config)?;
     let second_config = match &args.config_b {
-        Some(config) => text_or_file(config)?,
+        Some(config) => arguments::config(config)?,
         None => first_config.clone(),
     };
     let how = Compare {
@@ -66,6 +67,9 @@ fn tell(diff: &Diff) {
         if let Some(refused) = &side.refused {
             say::trouble(which, refused);
         }
+    }
+    for note in &diff.notes {
+        say::field("note", note);
     }
     for mismatch in &diff.interface {
         say::line(format_args!("interface  {mismatch}"));

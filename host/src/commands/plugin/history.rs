@@ -3,8 +3,8 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::super::{Exit, say};
-use super::admin::{Answer, get};
+use super::super::pool_api::{Answer, get};
+use super::super::{Exit, api_url, say};
 
 /// How much of it.
 #[derive(Debug, Args)]
@@ -16,7 +16,7 @@ pub struct HistoryArgs {
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub limit: u32,
     /// The pool's API
-    #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL", value_parser = api_url)]
     pub api: String,
     /// The raw answer, as JSON
     #[arg(long)]

@@ -3,8 +3,8 @@
 use chimera_kit::inspect::{Import, Inspection, Standing, inspect};
 use clap::Args;
 
-use super::component::{Workshop, find};
-use crate::commands::{Exit, say};
+use super::component::Workshop;
+use crate::commands::{Exit, arguments, say};
 
 /// What to look at.
 #[derive(Debug, Args)]
@@ -19,9 +19,10 @@ pub struct InspectArgs {
 
 /// Reads a component and tells what it is. Fails if it could not be loaded.
 pub(super) fn run(args: InspectArgs) -> anyhow::Result<Exit> {
-    let artifact = find(&args.component)?;
+    let artifact = arguments::component(&args.component)?;
     let workshop = Workshop::open()?;
-    let inspection = inspect(&workshop.engines, &artifact)?;
+    let inspection = inspect(&workshop.engines, &artifact)
+        .map_err(|cause| anyhow::anyhow!("{}: {cause}", args.component))?;
     if args.json {
         say::json(&serde_json::to_value(&inspection)?);
     } else {
@@ -76,7 +77,7 @@ fn tell(inspection: &Inspection) {
         );
         let (state, since) = (description.state_version, description.state_accepts_since);
         say::field("state", format_args!("version {state}, takes over from {since} on"));
-        say::field("defaults", &description.default_config);
+        super::settings::tell(&description.config_schema);
     }
     if let Some(refused) = &inspection.refused {
         say::trouble("refused", refused);

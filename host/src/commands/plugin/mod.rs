@@ -12,6 +12,7 @@ mod lift;
 mod new;
 mod replay;
 mod rollback;
+mod settings;
 mod swap;
 
 use clap::Subcommand;

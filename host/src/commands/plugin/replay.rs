@@ -7,8 +7,8 @@ use chimera_kit::replay::{Difference, Replay, replay};
 use chimera_plugin::{CallBundle, Digest};
 use clap::Args;
 
-use super::component::{Workshop, find};
-use crate::commands::{Exit, say};
+use super::component::Workshop;
+use crate::commands::{Exit, arguments, say};
 
 /// Which call.
 ///
@@ -32,7 +32,8 @@ pub(super) fn run(args: ReplayArgs) -> anyhow::Result<Exit> {
     let text = std::fs::read_to_string(&args.call).with_context(|| path.to_string())?;
     let bundle = CallBundle::from_json(&text).with_context(|| path.to_string())?;
     let name = args.component.as_deref().unwrap_or(&bundle.component);
-    let artifact = find(name).context("the component can be named with --component")?;
+    let artifact =
+        arguments::component(name).context("the component can be named with --component")?;
     let workshop = Workshop::open()?;
     let replay = replay(&workshop.engines, &artifact, &bundle);
     if args.json {

@@ -3,8 +3,9 @@
 use clap::Args;
 use serde_json::json;
 
+use super::super::pool_api::Answer;
 use super::super::{Exit, say};
-use super::admin::{AdminArgs, Answer, show_swap};
+use super::admin::{AdminArgs, show_swap};
 
 /// Where.
 #[derive(Debug, Args)]

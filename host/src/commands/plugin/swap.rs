@@ -1,13 +1,11 @@
 //! `chimera plugin swap`: another component, configuration or grants for a slot.
 
-use std::path::Path;
-
-use anyhow::Context as _;
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::super::{Exit, say};
-use super::admin::{AdminArgs, Answer, show_swap};
+use super::super::pool_api::Answer;
+use super::super::{Exit, arguments, say};
+use super::admin::{AdminArgs, show_swap};
 
 /// What shall take over.
 #[derive(Debug, Args)]
@@ -38,7 +36,7 @@ pub struct SwapArgs {
 pub(super) async fn run(args: SwapArgs) -> anyhow::Result<Exit> {
     let mut body = json!({ "component": args.component, "by": "chimera plugin swap" });
     if let Some(config) = &args.config {
-        body["config"] = read_config(config)?;
+        body["config"] = serde_json::from_str(&arguments::config(config)?)?;
     }
     if let Some(digest) = &args.digest {
         body["digest"] = json!(digest);
@@ -59,21 +57,4 @@ pub(super) async fn run(args: SwapArgs) -> anyhow::Result<Exit> {
         }
         _ => Ok(args.pool.failed("swap", &answer)),
     }
-}
-
-/// JSON as it is, or what a file holds.
-fn read_config(text: &str) -> anyhow::Result<Value> {
-    if let Ok(value) = serde_json::from_str(text) {
-        return Ok(value);
-    }
-    let path = Path::new(text);
-    let content = std::fs::read_to_string(path).with_context(|| {
-        format!("--config {text:?} is neither JSON nor a file that can be read")
-    })?;
-    if let Ok(value) = serde_json::from_str(&content) {
-        return Ok(value);
-    }
-    let table: toml::Table = toml::from_str(&content)
-        .with_context(|| format!("{} holds neither JSON nor TOML", path.display()))?;
-    Ok(serde_json::to_value(table)?)
 }

@@ -1,15 +1,20 @@
 //! L0: what its bytes are. Nothing runs.
 
 use chimera_plugin::{Artifact, Asks, Class, Surface};
+use serde_json::Value;
 
-use super::LevelReport;
-use crate::inspect::{Anatomy, Standing, standing};
+use super::{LevelReport, Options, Subject, l2_money};
+use crate::inspect::{Anatomy, Floats, Standing, standing};
 use crate::subject::class_of;
 
 /// A strategy is called every second by every shard: what is larger brought a runtime along.
 const DIFFICULTY_BYTES_MAX: usize = 2 << 20;
 
-pub(super) fn run(artifact: &Artifact, report: &mut LevelReport) -> Option<Surface> {
+pub(super) fn run(
+    artifact: &Artifact,
+    options: &Options,
+    report: &mut LevelReport,
+) -> Option<Surface> {
     report.tried();
     let surface = match Surface::of(artifact.bytes()) {
         Ok(surface) => surface,
@@ -42,8 +47,37 @@ pub(super) fn run(artifact: &Artifact, report: &mut LevelReport) -> Option<Surfa
         );
     }
     imports(artifact, &surface, class, report);
-    inside(artifact, class, report);
+    inside(artifact, class, options, report);
     Some(surface)
+}
+
+/// Whether every exception its schema declares is one there is: a misspelt one would except
+/// nothing, and its author would not know.
+pub(super) fn exceptions(subject: &Subject<'_>, report: &mut LevelReport) {
+    const KEY: &str = "x-chimera-exceptions";
+    let declared = &subject.schema[KEY];
+    if declared.is_null() {
+        return;
+    }
+    let known: &[&str] = if subject.class == Class::Payout { &l2_money::EXCEPTIONS } else { &[] };
+    let wrong: Vec<String> = match declared.as_array() {
+        Some(names) => {
+            let is_known = |name: &&Value| name.as_str().is_some_and(|name| known.contains(&name));
+            names.iter().filter(|name| !is_known(name)).map(Value::to_string).collect()
+        }
+        None => vec![declared.to_string()],
+    };
+    let there_are = match known {
+        [] => format!("no {KEY}: a {} has none", subject.class.world()),
+        known => format!("{KEY} is a list of {}", known.join(", ")),
+    };
+    report.require(
+        wrong.is_empty(),
+        "exceptions",
+        there_are,
+        || wrong.join(", "),
+        "correct the name in the schema, or take it out",
+    );
 }
 
 fn imports(artifact: &Artifact, surface: &Surface, class: Option<Class>, report: &mut LevelReport) {
@@ -64,7 +98,7 @@ fn imports(artifact: &Artifact, surface: &Surface, class: Option<Class>, report:
     }
 }
 
-fn inside(artifact: &Artifact, class: Option<Class>, report: &mut LevelReport) {
+fn inside(artifact: &Artifact, class: Option<Class>, options: &Options, report: &mut LevelReport) {
     let bytes = artifact.bytes().len();
     report.fact(format!("{bytes} bytes, digest {}", artifact.digest()));
     if class == Some(Class::Difficulty) && bytes > DIFFICULTY_BYTES_MAX {
@@ -88,19 +122,7 @@ fn inside(artifact: &Artifact, class: Option<Class>, report: &mut LevelReport) {
     }
     report.tried();
     if class == Some(Class::Payout) && anatomy.floats.instructions > 0 {
-        let functions: Vec<&str> =
-            anatomy.floats.functions.keys().take(3).map(String::as_str).collect();
-        report.warning(
-            "floats",
-            "no floating point where money is divided",
-            format!(
-                "{} instructions in {} functions, e.g. {}",
-                anatomy.floats.instructions,
-                anatomy.floats.functions.len(),
-                functions.join(", ")
-            ),
-            "compute in integers of 128 bits: the SDK has mul_div_floor and split_exact",
-        );
+        floats(&anatomy.floats, options.no_floats, report);
     }
     report.tried();
     if !anatomy.names {
@@ -111,4 +133,30 @@ fn inside(artifact: &Artifact, class: Option<Class>, report: &mut LevelReport) {
             "strip = \"debuginfo\" instead of \"symbols\" in the profile",
         );
     }
+}
+
+/// Floats are judged by what they do to an answer: the bytes cannot tell those that divide money
+/// from those of a library that reads and writes JSON numbers.
+fn floats(floats: &Floats, refused: bool, report: &mut LevelReport) {
+    let Floats { instructions, functions } = floats;
+    let some: Vec<&str> = functions.keys().take(3).map(String::as_str).collect();
+    let found = format!(
+        "{instructions} instructions in {} functions, e.g. {}",
+        functions.len(),
+        some.join(", ")
+    );
+    let expected = "no floating point where money is divided";
+    if refused {
+        let mend = "compute in integers of 128 bits: the SDK has mul_div_floor and split_exact; \
+                    without --no-floats this is a note";
+        return report.error("floats", expected, found, mend);
+    }
+    report.note(
+        "floats",
+        expected,
+        found,
+        "nothing, if they are a library's (serde_json's, for numbers): judged are answers, which \
+         must be equal on two engines, here in L3 and in a pool before money moves \
+         (payout.cross_check); --no-floats makes it an error",
+    );
 }

@@ -8,6 +8,10 @@ use super::{LevelReport, Subject};
 use crate::dice::Dice;
 use crate::rounds::{Occasion, Round};
 
+/// Rules a scheme may break by its nature, if its schema says so.
+pub(super) const EXCEPTIONS: [&str; 6] =
+    ["relabelling", "splitting", "scaling", "equal-work", "monotone", "additive"];
+
 /// Rounds of every occasion.
 const ROUNDS: usize = 12;
 /// Accounts of a round; the last one fills the window.

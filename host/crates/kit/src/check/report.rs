@@ -59,6 +59,8 @@ impl std::str::FromStr for Level {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Grade {
+    /// Worth knowing; nothing fails because of it, also not under `--strict`.
+    Note,
     /// Worth knowing; an error under `--strict`.
     Warning,
     /// The component fails the check.
@@ -117,8 +119,19 @@ pub struct Report {
 impl Report {
     /// Whether it may be used.
     pub fn passed(&self) -> bool {
-        let fails = |finding: &Finding| finding.grade == Grade::Error || self.strict;
+        let fails = |finding: &Finding| match finding.grade {
+            Grade::Note => false,
+            Grade::Warning => self.strict,
+            Grade::Error => true,
+        };
         !self.levels.iter().flat_map(|level| &level.findings).any(fails)
+    }
+}
+
+impl LevelReport {
+    /// Whether every rule holds; notes are no broken rules.
+    pub fn holds(&self) -> bool {
+        self.findings.iter().all(|finding| finding.grade == Grade::Note)
     }
 }
 
@@ -167,6 +180,16 @@ impl LevelReport {
         mend: impl Into<String>,
     ) {
         self.tell(Grade::Error, rule, expected.into(), found.into(), mend.into());
+    }
+
+    pub(super) fn note(
+        &mut self,
+        rule: &'static str,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+        mend: impl Into<String>,
+    ) {
+        self.tell(Grade::Note, rule, expected.into(), found.into(), mend.into());
     }
 
     pub(super) fn warning(

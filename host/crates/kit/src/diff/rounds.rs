@@ -3,20 +3,42 @@
 use std::fs;
 use std::path::Path;
 
-use chimera_ledger::{Distribution, Limits, Request};
+use chimera_ledger::{Distribution, Event, Limits, Request, SchemeKind};
 use chimera_plugin::{CallBundle, PayoutScheme, Question};
 use serde_json::Value;
 
 use super::{Paid, RoundDiff, changed};
 use crate::check::{SEED, occasions};
 use crate::dice::Dice;
-use crate::rounds::Round;
+use crate::rounds::{Occasion, Round};
 
 /// Accounts of the synthetic rounds.
 const ROWS: [usize; 4] = [1, 3, 12, 60];
 
-/// Rounds as each is to be asked about them: recorded ones as they were, synthetic ones by
-/// the plan of each.
+/// Two payout schemes of different kinds, in words; nothing if they are of one kind.
+pub(super) fn kinds(one: &PayoutScheme, two: &PayoutScheme) -> Option<String> {
+    let (one, two) = (one.plan().kind, two.plan().kind);
+    (one != two).then(|| {
+        format!(
+            "A {}, B {}: what only one of them is asked, the other is asked in its own form, for \
+             the same work and what that is worth: a block as an interval in which one block was \
+             expected, an interval as a block of its value; who bears the luck is not compared",
+            kind(one),
+            kind(two)
+        )
+    })
+}
+
+const fn kind(kind: SchemeKind) -> &'static str {
+    match kind {
+        SchemeKind::Distribute => "distributes blocks",
+        SchemeKind::Accrue => "pays work as it comes, in intervals",
+        SchemeKind::Hybrid => "does both: pays intervals of work, and distributes a block's fees",
+    }
+}
+
+/// Rounds as each is to be asked about them: in the form its kind knows, synthetic ones by the
+/// plan of each.
 pub(super) fn rounds(
     one: &PayoutScheme,
     two: &PayoutScheme,
@@ -29,7 +51,10 @@ pub(super) fn rounds(
         }
         return Ok(requests
             .into_iter()
-            .map(|(name, request)| (name, request.clone(), request))
+            .map(|(name, request)| {
+                let asked = |scheme: &PayoutScheme| as_known(&request, scheme.plan().kind);
+                (name, asked(one), asked(two))
+            })
             .collect());
     }
     let mut dice = Dice::new(SEED);
@@ -40,10 +65,46 @@ pub(super) fn rounds(
             let name = format!("{occasion:?} of {rows} accounts");
             let (first, _) = round.request(one.plan());
             let (second, _) = round.request(two.plan());
-            rounds.push((name, first, second));
+            rounds.push((name, first, as_known(&second, two.plan().kind)));
         }
     }
     Ok(rounds)
+}
+
+/// The same work in the form a kind of scheme is asked in, for what it is worth on average. What
+/// another kind remembers is no state of this one.
+fn as_known(request: &Request, kind: SchemeKind) -> Request {
+    let work: u64 = request.accounts.work.iter().sum();
+    let event = match (request.event, occasions(kind)) {
+        (Event::Block { reward, tx_fees, found_at_ms, .. }, [Occasion::Interval]) => {
+            Event::Interval {
+                started_at_ms: found_at_ms,
+                ended_at_ms: found_at_ms,
+                network_work: work.max(1),
+                expected_reward: reward,
+                expected_fees: tx_fees,
+            }
+        }
+        (
+            Event::Interval { ended_at_ms, network_work, expected_reward, expected_fees, .. },
+            [Occasion::Block],
+        ) => {
+            let worth = |units: u64| {
+                let units = u128::from(units) * u128::from(work) / u128::from(network_work.max(1));
+                u64::try_from(units).unwrap_or(u64::MAX)
+            };
+            Event::Block {
+                height: 0,
+                reward: worth(expected_reward),
+                tx_fees: worth(expected_fees),
+                window_work: work,
+                found_at_ms: ended_at_ms,
+                finder: None,
+            }
+        }
+        _ => return request.clone(),
+    };
+    Request { event, carry: 0, state: Vec::new(), ..request.clone() }
 }
 
 /// The requests of all settlement records and recorded calls in a directory.

@@ -1,8 +1,8 @@
 //! One deliberately wrong component per rule: the check must notice at the right level, and
 //! say so in words that help. The hostile component does what its configuration says.
 
-use chimera_kit::check::{Level, Options, check};
-use chimera_plugin::Artifact;
+use chimera_kit::check::{Finding, Grade, Level, Options, Report, check};
+use chimera_plugin::{Artifact, Registry};
 
 use crate::{built, engines, second};
 
@@ -93,4 +93,50 @@ fn an_exception_that_is_not_declared_is_an_error() {
     let splitting = findings.iter().find(|finding| finding.rule == "splitting").unwrap();
     assert!(splitting.found.contains("as one account"), "{splitting:?}");
     assert!(splitting.mend.contains("x-chimera-exceptions"), "{splitting:?}");
+}
+
+/// A misspelt exception excepted nothing, and nobody was told.
+#[test]
+fn an_exception_there_is_not_is_an_error_that_lists_those_there_are() {
+    let mut bytes = built("payout-equal").bytes().to_vec();
+    let declared = b"[\"splitting\"]";
+    let at = bytes.windows(declared.len()).position(|window| window == declared).unwrap();
+    bytes[at..at + declared.len()].copy_from_slice(b"[\"splittimg\"]");
+    let artifact = Artifact::kept("payout-equal", bytes);
+    let options = Options { levels: [Level::L0].into(), ..Options::default() };
+    let report = check(engines(), second(), &artifact, &options);
+    let finding = found(&report, "exceptions").expect("it is told");
+    assert_eq!((finding.grade, finding.found.as_str()), (Grade::Error, "\"splittimg\""));
+    for known in ["splitting", "scaling", "monotone", "relabelling", "equal-work", "additive"] {
+        assert!(finding.expected.contains(known), "{finding:?}");
+    }
+}
+
+/// Floats of a library that reads JSON were a warning nobody could mend: `--strict` failed
+/// shipped components.
+#[test]
+fn floats_are_a_note_unless_the_check_is_told_to_refuse_them() {
+    let registry = Registry::new(None).unwrap();
+    let (mut noted, mut options) =
+        (0, Options { levels: [Level::L0].into(), strict: true, ..Options::default() });
+    for name in registry.names().unwrap().iter().filter(|name| name.starts_with("payout-")) {
+        let artifact = registry.find(name).unwrap();
+        options.no_floats = false;
+        let report = check(engines(), second(), &artifact, &options);
+        assert!(report.passed() && report.levels[0].holds(), "{name}: {report:#?}");
+        let Some(note) = found(&report, "floats") else { continue };
+        noted += 1;
+        assert_eq!(note.grade, Grade::Note);
+        assert!(note.mend.contains("L3") && note.mend.contains("cross_check"), "{note:?}");
+        options.no_floats = true;
+        let refused = check(engines(), second(), &artifact, &options);
+        assert!(!refused.passed(), "{name}");
+        assert_eq!(found(&refused, "floats").unwrap().grade, Grade::Error);
+    }
+    assert!(noted > 0, "no shipped scheme has floats: this test looks at nothing");
+}
+
+fn found<'a>(report: &'a Report, rule: &str) -> Option<&'a Finding> {
+    let mut findings = report.levels.iter().flat_map(|level| &level.findings);
+    findings.find(|finding| finding.rule == rule)
 }

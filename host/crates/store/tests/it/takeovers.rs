@@ -258,7 +258,7 @@ async fn a_swap_ends_once() {
     let again = scene.store.end_swap(refused, "withdrawn", "", 3).await.unwrap_err();
     assert!(matches!(again, StoreError::UnknownSwap(_)), "{again}");
     let taken = scene.store.begin_swap(&asked, 4).await.unwrap();
-    scene.store.stage_swap(taken, (&DIGEST, b"wasm"), "{}", "found", 5).await.unwrap();
+    scene.store.stage_swap(taken, (&DIGEST, b"wasm"), ("{}", None), "found", 5).await.unwrap();
     let takeover = Takeover { swap: Some(taken), ..takeover(SchemeKind::Distribute, None) };
     let generation = scene.store.take_over(&takeover, 6).await.unwrap().id;
     assert_eq!(scene.store.swap_of(generation).await.unwrap(), Some(taken));

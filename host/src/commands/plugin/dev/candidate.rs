@@ -14,6 +14,7 @@ use chimera_plugin::{
 use serde_json::Value;
 
 use super::{DevArgs, plugins_dir};
+use crate::commands::arguments;
 
 /// What a component decides in a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +81,7 @@ pub(super) struct Workshop {
 
 impl Workshop {
     pub(super) fn new(args: &DevArgs, dir: &Path) -> anyhow::Result<Self> {
-        let config: Value = serde_json::from_str(&args.config).context("--config is no JSON")?;
+        let config: Value = serde_json::from_str(&arguments::config(&args.config)?)?;
         anyhow::ensure!(config.is_object(), "--config is no JSON object, e.g. {{\"fee_ppm\": 0}}");
         let plugins = plugins_dir(dir);
         fs::create_dir_all(&plugins).with_context(|| plugins.display().to_string())?;
@@ -144,6 +145,7 @@ fn check_quickly(
         vectors: None,
         levels: Level::ALL.into_iter().filter(|level| *level <= quick).collect(),
         strict: false,
+        no_floats: false,
         seed: check::SEED,
     };
     let report = check::check(engines, &Engines::portable(None)?, artifact, &options);

@@ -14,6 +14,7 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
+use crate::causes;
 use crate::commands::{Exit, say};
 use candidate::{Candidate, Workshop};
 use local_pool::LocalPool;
@@ -28,8 +29,8 @@ pub struct DevArgs {
     /// The plugin's directory
     #[arg(default_value = ".", value_name = "DIR")]
     pub dir: PathBuf,
-    /// The plugin's configuration, as JSON
-    #[arg(long, value_name = "JSON", default_value = "{}")]
+    /// The plugin's configuration, JSON, or a file with JSON or TOML in it
+    #[arg(long, value_name = "JSON|FILE", default_value = "{}")]
     pub config: String,
     /// What it may use: kv, credential, fetch:NAME, secret:NAME, interpreted
     #[arg(long = "grant", value_name = "GRANT")]
@@ -68,7 +69,7 @@ async fn first_good(
                 tell_built(&candidate);
                 return Some(candidate);
             }
-            Err(error) => say::trouble("build", format_args!("{error:#}")),
+            Err(error) => say::trouble("build", causes(&error)),
         }
         say::field("waiting", "for a change");
         loop {
@@ -96,7 +97,8 @@ async fn watch(
             match take_over(workshop, pool, &good).await {
                 Ok(candidate) => good = candidate,
                 Err(error) => {
-                    say::trouble("kept", format_args!("{} stays: {error:#}", good.short()));
+                    let why = causes(&error);
+                    say::trouble("kept", format_args!("{} stays: {why}", good.short()));
                 }
             }
         }
