@@ -96,6 +96,11 @@ fn pays(scheme: &PayoutScheme, work: &[u64]) -> (Vec<u64>, u64) {
 fn a_new_payout_scheme_builds_and_settles() {
     let (_dir, project, artifact) = built(&["payout-fair", "--kind", "payout"]);
     done(program("cargo", &project).args(["test", "--quiet"]));
+    // It carries its golden cases: they are checked without being pointed at.
+    let levels = ["plugin", "check", "payout-fair.wasm", "--level", "L7", "--json"];
+    let report: Value =
+        serde_json::from_str(&done(program(BINARY, &project).args(levels))).expect("JSON");
+    assert_eq!(report["levels"][0]["facts"][0], "1 cases", "{report:#}");
     let scheme = PayoutScheme::load(engines(), &artifact, "", &Grants::none()).expect("it loads");
     assert_eq!(scheme.info().name, "payout-fair");
     assert_eq!(pays(&scheme, &[5, 0, 900]), (vec![500, 0, 500], 0));

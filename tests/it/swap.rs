@@ -199,6 +199,33 @@ async fn every_refusal_can_be_read() {
     pool.stop().await;
 }
 
+/// The cases a component carries are asked before it takes over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_is_held_to_the_cases_it_carries() {
+    let case = include_str!("../../examples/payout-equal/vectors/three-of-four-worked.json");
+    let wrong = case.replace("[1, 1, 0, 1]", "[1, 1, 1, 1]");
+    assert_ne!(wrong, case);
+    let carrying = |case: &str| {
+        let mut component = built("payout-equal");
+        let cases = format!("{{\"three.json\":{case}}}");
+        chimera_componentize::push_custom_section(
+            &mut component,
+            "chimera:vectors",
+            cases.as_bytes(),
+        );
+        component
+    };
+    let (right, wrong) = (carrying(case), carrying(&wrong));
+    let plugins = directory(&[("payout-right.wasm", &right), ("payout-wrong.wasm", &wrong)]);
+    let pool = TestPool::start(&[("PLUGINS__DIRECTORY", path(&plugins))]).await;
+    let why = pool.swap_refused("payout", json!({ "component": "payout-wrong" })).await;
+    assert!(why.contains("its own case three.json ends with "), "{why}");
+    let answer = pool.swap("payout", json!({ "component": "payout-right" })).await;
+    let told = answer["steps"][2]["detail"].as_str().expect("what was asked");
+    assert!(told.ends_with("; its own cases hold: 1"), "{told}");
+    pool.stop().await;
+}
+
 /// Who may not change anything is told so.
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_need_the_token_and_no_browser() {

@@ -10,6 +10,9 @@
 //! What cannot be taken (it does not load, it is quarantined) is refused on the record, and the
 //! start goes on with the last generation that can be. With none it fails.
 
+use std::sync::Arc;
+
+use chimera_kit::vectors::run_carried;
 use chimera_plugin::{Artifact, Digest};
 use chimera_store::{Generation, NewSwap, Store, SwapId};
 
@@ -263,7 +266,7 @@ impl Place<'_> {
         check_quarantine(&self.store.quarantined().await?, &staged.candidate)?;
         staged.record(self.store, swap, &staged.candidate.describe()).await?;
         let staged = if current.is_some() {
-            let (staged, answered) = prepared(staged).await?;
+            let (staged, answered) = prepared(self.loader, self.slot, staged).await?;
             self.store.swap_step(swap, "prepared", &answered, now_ms()).await?;
             staged
         } else {
@@ -382,7 +385,7 @@ impl Place<'_> {
 
 fn ready(staged: Staged) -> Ready {
     match staged.candidate {
-        Candidate::Payout(scheme) => Ready::Payout(std::sync::Arc::new(scheme)),
+        Candidate::Payout(scheme) => Ready::Payout(Arc::new(scheme)),
         other => Ready::Other(other),
     }
 }
@@ -395,13 +398,26 @@ fn origin_of(staged: &Staged, named: Option<&Artifact>) -> String {
     }
 }
 
-/// Asks a staged component the questions of its class, away from the executor.
+/// Asks a staged component the questions of its class, and those it carries, away from the
+/// executor.
 ///
 /// # Errors
 /// What it got wrong.
-pub(super) async fn prepared(staged: Staged) -> Result<(Staged, String), Refused> {
+pub(super) async fn prepared(
+    loader: &Loader,
+    slot: SlotName,
+    staged: Staged,
+) -> Result<(Staged, String), Refused> {
+    let engines = Arc::clone(&loader.engines);
     let asked = tokio::task::spawn_blocking(move || {
-        let answered = examine(&staged.candidate);
+        let answered = examine(&staged.candidate).and_then(|answered| {
+            let cases = run_carried(&engines, &staged.artifact, slot.class())?;
+            Ok(if cases == 0 {
+                answered
+            } else {
+                format!("{answered}; its own cases hold: {cases}")
+            })
+        });
         (staged, answered)
     });
     let (staged, answered) = asked.await.map_err(|error| Refused(error.to_string()))?;

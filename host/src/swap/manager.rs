@@ -284,7 +284,7 @@ impl Manager {
         current: &Generation,
     ) -> Result<Staged, Refused> {
         claim.step("prepare", None);
-        let (staged, answered) = prepared(staged).await?;
+        let (staged, answered) = prepared(&self.loader, slot, staged).await?;
         self.store.swap_step(swap, "prepared", &answered, now_ms()).await?;
         if slot != SlotName::Payout {
             return Ok(staged);

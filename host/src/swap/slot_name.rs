@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use chimera_plugin::Class;
+
 /// A slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum SlotName {
@@ -24,6 +26,15 @@ impl SlotName {
             Self::Payout => "payout",
             Self::Auth => "auth",
             Self::Difficulty => "difficulty",
+        }
+    }
+
+    /// The class of components that fill it.
+    pub(crate) const fn class(self) -> Class {
+        match self {
+            Self::Payout => Class::Payout,
+            Self::Auth => Class::Auth,
+            Self::Difficulty => Class::Difficulty,
         }
     }
 }

@@ -4,7 +4,7 @@
 mod producers;
 mod rustc;
 
-pub use producers::without_producers;
+pub use producers::{push_custom_section, without_producers};
 pub use rustc::Rustc;
 
 use wasi_preview1_component_adapter_provider::{

@@ -47,6 +47,17 @@ fn name_of(content: &[u8]) -> Option<&[u8]> {
     after.get(..length)
 }
 
+/// Appends a custom section; what is executed stays as it is.
+pub fn push_custom_section(bytes: &mut Vec<u8>, name: &str, content: &[u8]) {
+    let mut section = Vec::with_capacity(name.len() + content.len() + 5);
+    push_unsigned(&mut section, name.len());
+    section.extend(name.as_bytes());
+    section.extend(content);
+    bytes.push(CUSTOM);
+    push_unsigned(bytes, section.len());
+    bytes.extend(section);
+}
+
 /// A LEB128 number and what follows it.
 fn unsigned(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let mut value = 0;

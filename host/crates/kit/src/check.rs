@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::doubles::{self, Endpoint};
 use crate::subject::{Loaded, class_of, grants_for};
+use crate::vectors;
 
 mod l0_static;
 mod l1_lifecycle;
@@ -164,10 +165,14 @@ fn run(subject: &Subject<'_>, level: Level) -> LevelReport {
         (Level::L6, Loaded::Payout(_)) => {
             return LevelReport::skipped(level, "for auth policies and difficulty strategies");
         }
-        (Level::L7, _) => match &subject.options.vectors {
-            Some(directory) => l7_vectors::run(subject, directory, &mut report),
-            None => return LevelReport::skipped(level, "no --vectors given"),
-        },
+        (Level::L7, _) => {
+            let directory = subject.options.vectors.as_deref();
+            let carried = || vectors::carried(subject.artifact.bytes());
+            if directory.is_none() && carried().is_ok_and(|cases| cases.is_empty()) {
+                return LevelReport::skipped(level, "it carries none, and no --vectors given");
+            }
+            l7_vectors::run(subject, directory, &mut report);
+        }
         (Level::L0 | Level::L1, _) => {}
     }
     report

@@ -1,12 +1,15 @@
 //! Golden cases: what a component was asked and must answer, as JSON files. An author writes
 //! `{config, request, outcome}`; a pool records the same with where it came from.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chimera_plugin::{Artifact, CallBundle, Class, Engines, Grants, Outcome, Question, Surface};
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
+use wasmparser::{Parser, Payload};
 
 use crate::check::SEED;
 use crate::check::{attempts, batch, hellos, occasions};
@@ -15,6 +18,11 @@ use crate::doubles::{self, Endpoint};
 use crate::rounds::Round;
 use crate::subject::{Loaded, class_of, grants_for};
 
+/// The custom section in which a component carries its author's cases: a JSON object, file
+/// name to case.
+const SECTION: &str = "chimera:vectors";
+/// Carried cases travel with every copy of the component.
+const CARRIED_BYTES_MAX: usize = 1 << 20;
 /// Most of a case that is shown.
 const BRIEF_BYTES_MAX: usize = 200;
 /// Account numbers of the recorded rounds.
@@ -71,23 +79,104 @@ impl Case {
 
 /// All `.json` files of a directory, by name.
 pub(crate) fn read_directory(directory: &Path) -> Result<Vec<Vector>, String> {
+    let read = |path: &PathBuf| {
+        let told = |problem: String| format!("{}: {problem}", path.display());
+        let text = fs::read_to_string(path).map_err(|error| told(error.to_string()))?;
+        Ok(Vector { name: file_name(path), bundle: parse(&text).map_err(told)? })
+    };
+    files(directory)?.iter().map(read).collect()
+}
+
+fn files(directory: &Path) -> Result<Vec<PathBuf>, String> {
     let failed = |error: std::io::Error| format!("{}: {error}", directory.display());
-    let mut paths = Vec::new();
+    let mut files = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         if path.extension().is_some_and(|extension| extension == "json") {
-            paths.push(path);
+            files.push(path);
         }
     }
-    paths.sort();
-    let mut vectors = Vec::with_capacity(paths.len());
-    for path in paths {
-        let told = |problem: String| format!("{}: {problem}", path.display());
-        let text = fs::read_to_string(&path).map_err(|error| told(error.to_string()))?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        vectors.push(Vector { name, bundle: parse(&text).map_err(told)? });
+    files.sort();
+    Ok(files)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// A component with the cases of a directory in it. With none, or without the directory, it
+/// stays as it is.
+pub(crate) fn carry(mut component: Vec<u8>, directory: &Path) -> Result<Vec<u8>, String> {
+    if !directory.is_dir() {
+        return Ok(component);
+    }
+    let mut cases: BTreeMap<String, Box<RawValue>> = BTreeMap::new();
+    for file in files(directory)? {
+        let told = |problem: String| format!("{}: {problem}", file.display());
+        let text = fs::read_to_string(&file).map_err(|error| told(error.to_string()))?;
+        parse(&text).map_err(told)?;
+        let case: Box<RawValue> = serde_json::from_str(&text).map_err(|e| told(e.to_string()))?;
+        cases.insert(file_name(&file), case);
+    }
+    if cases.is_empty() {
+        return Ok(component);
+    }
+    let cases = serde_json::to_vec(&cases).map_err(|error| error.to_string())?;
+    if cases.len() > CARRIED_BYTES_MAX {
+        return Err(format!(
+            "{}: {} bytes of cases, a component carries {CARRIED_BYTES_MAX} at most; move the \
+             large ones and check them with --vectors",
+            directory.display(),
+            cases.len()
+        ));
+    }
+    chimera_componentize::push_custom_section(&mut component, SECTION, &cases);
+    Ok(component)
+}
+
+/// The cases a component carries.
+pub(crate) fn carried(component: &[u8]) -> Result<Vec<Vector>, String> {
+    let mut vectors = Vec::new();
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(component) {
+        match payload.map_err(|error| error.to_string())? {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::CustomSection(section) if depth == 0 && section.name() == SECTION => {
+                let told = |name: &str, problem: String| format!("{SECTION}: {name}: {problem}");
+                let cases: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(section.data())
+                    .map_err(|error| format!("{SECTION}: {error}"))?;
+                for (name, case) in cases {
+                    let case = parse(case.get()).map_err(|problem| told(&name, problem))?;
+                    vectors.push(Vector { name, bundle: case });
+                }
+            }
+            _ => {}
+        }
     }
     Ok(vectors)
+}
+
+/// Asks a component the cases it carries, against what stands in for the pool's services.
+/// Says how many there were.
+///
+/// # Errors
+/// Which one ends otherwise than its author says, and how.
+pub fn run_carried(engines: &Engines, artifact: &Artifact, class: Class) -> Result<usize, String> {
+    let vectors = carried(artifact.bytes())?;
+    let count = vectors.len();
+    for Vector { name, bundle } in vectors {
+        let bundle = bundle.of(class, artifact);
+        let replayed = replay(engines, artifact, &bundle);
+        if !replayed.same_outcome {
+            return Err(format!(
+                "its own case {name} ends with {}, not {}",
+                brief(&replayed.outcome),
+                brief(&bundle.outcome)
+            ));
+        }
+    }
+    Ok(count)
 }
 
 fn parse(text: &str) -> Result<Case, String> {

@@ -10,6 +10,8 @@ use std::{fs, io};
 
 use chimera_plugin::Digest;
 
+use crate::vectors;
+
 pub use project::{Language, Project};
 
 /// What every plugin exports, as it stands in a component.
@@ -108,6 +110,9 @@ pub fn build(project: &Project, options: &Options) -> Result<Built, BuildError> 
         let problem = "it exports nothing of chimera:pool".to_owned();
         return Err(BuildError::NoComponent { name, problem, hint: HINT });
     }
+    let vectors = project.directory().join("vectors");
+    let component = vectors::carry(component, &vectors)
+        .map_err(|problem| BuildError::Project { file: vectors, problem })?;
     let default = || project.directory().join(format!("{name}.wasm"));
     let file = options.out.clone().unwrap_or_else(default);
     replace(&file, &component).map_err(BuildError::file(&file))?;

@@ -6,8 +6,12 @@ use super::{LevelReport, Subject};
 use crate::doubles::{self, Endpoint};
 use crate::vectors::{self, Vector};
 
-pub(super) fn run(subject: &Subject<'_>, directory: &Path, report: &mut LevelReport) {
-    let vectors = match vectors::read_directory(directory) {
+pub(super) fn run(subject: &Subject<'_>, directory: Option<&Path>, report: &mut LevelReport) {
+    let read = match directory {
+        Some(directory) => vectors::read_directory(directory),
+        None => vectors::carried(subject.artifact.bytes()),
+    };
+    let vectors = match read {
         Ok(vectors) => vectors,
         Err(problem) => {
             let mend = "a file holds {\"config\", \"request\", \"outcome\"}, or a recorded call";
@@ -15,11 +19,12 @@ pub(super) fn run(subject: &Subject<'_>, directory: &Path, report: &mut LevelRep
             return report.error("vectors", "a directory of JSON files", problem, mend);
         }
     };
+    let count = vectors.len();
     report.require(
-        !vectors.is_empty(),
+        count > 0,
         "vectors",
         "at least one case",
-        || format!("no .json file in {}", directory.display()),
+        || directory.map_or(String::new(), |there| format!("no .json file in {}", there.display())),
         "write one, or record one with the pool",
     );
     for Vector { name, bundle } in vectors {
@@ -39,5 +44,5 @@ pub(super) fn run(subject: &Subject<'_>, directory: &Path, report: &mut LevelRep
             );
         }
     }
-    report.fact(format!("{} cases", report.checks.saturating_sub(1)));
+    report.fact(format!("{count} cases"));
 }
