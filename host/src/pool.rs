@@ -368,6 +368,7 @@ async fn assemble(
     let engines = Arc::clone(&loader.engines);
     let process = SettleProcess::new(&config.settlement, engines, Some(&compiled))
         .context("the engine that checks settlements")?;
+    let portable = process.portable();
     let recorder = Arc::new(Recorder::new(store.last_seq().await?));
     let candidates = Arc::new(Candidates {
         chain: Arc::clone(&chain),
@@ -429,7 +430,8 @@ async fn assemble(
         auth: Arc::clone(&gate.auth),
         difficulty: Arc::clone(&gate.difficulty),
     };
-    let manager = Manager::new(config, Arc::clone(&store), loader, slots, probe("plugins"));
+    let manager =
+        Manager::new(config, Arc::clone(&store), loader, portable, slots, probe("plugins"));
     let manager = Arc::new(manager);
     manager.resume(filled.opened).await?;
     let (gate_shown, settler_shown) = (Arc::clone(&gate), Arc::clone(&settler));

@@ -1,6 +1,5 @@
 //! The payout generations: which component decided from when on, loaded when needed.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context as _;
@@ -9,7 +8,6 @@ use chimera_ledger::{Decider, Hash256, Plan, Proposal, Request};
 use chimera_plugin::{Artifact, Digest, Engines, Grants, Info, PayoutScheme};
 use chimera_store::{GenerationId, Store};
 
-use crate::clock::now_ms;
 use crate::policy::Calls;
 use crate::retries::Retries;
 use crate::settle_process::{SettleFailure, SettleProcess, WIT};
@@ -22,7 +20,6 @@ const EARLIER_MAX: usize = 8;
 pub(crate) struct Scheme {
     generation: GenerationId,
     payout: Arc<PayoutScheme>,
-    settled_at_ms: AtomicU64,
     /// Where it came from, for people.
     pub origin: String,
     /// What it may use.
@@ -39,14 +36,7 @@ impl Scheme {
         origin: String,
         grants: Grants,
     ) -> Self {
-        Self {
-            generation,
-            payout,
-            settled_at_ms: AtomicU64::new(now_ms()),
-            origin,
-            grants,
-            calls: Calls::default(),
-        }
+        Self { generation, payout, origin, grants, calls: Calls::default() }
     }
 
     /// Its number.
@@ -110,21 +100,6 @@ impl Scheme {
             plan: *self.plan(),
         }
     }
-
-    /// When it last settled something in this run, or took over; ms since the Unix epoch.
-    pub(crate) fn settled_at_ms(&self) -> u64 {
-        self.settled_at_ms.load(Ordering::Relaxed)
-    }
-
-    /// Something was booked.
-    pub(crate) fn settled(&self, now_ms: u64) {
-        self.settled_at_ms.store(now_ms, Ordering::Relaxed);
-    }
-
-    fn begun_at(self, ms: u64) -> Self {
-        self.settled_at_ms.store(ms, Ordering::Relaxed);
-        self
-    }
 }
 
 /// All generations of the payout slot.
@@ -139,13 +114,8 @@ pub(crate) struct Schemes {
 
 impl Schemes {
     /// A slot with the generation in force.
-    pub(crate) fn new(
-        store: Arc<Store>,
-        engines: Arc<Engines>,
-        current: Scheme,
-        begun_at_ms: u64,
-    ) -> Self {
-        let current = ArcSwap::from_pointee(current.begun_at(begun_at_ms));
+    pub(crate) fn new(store: Arc<Store>, engines: Arc<Engines>, current: Scheme) -> Self {
+        let current = ArcSwap::from_pointee(current);
         Self { store, engines, current, earlier: Mutex::default(), retries: Mutex::default() }
     }
 
@@ -186,9 +156,7 @@ impl Schemes {
         let loaded = tokio::task::spawn_blocking(move || {
             PayoutScheme::load(&engines, &artifact, &config, &granted)
         });
-        let scheme = Scheme::new(id, Arc::new(loaded.await??), origin, grants)
-            .begun_at(generation.begun_at_ms);
-        let scheme = Arc::new(scheme);
+        let scheme = Arc::new(Scheme::new(id, Arc::new(loaded.await??), origin, grants));
         self.keep(Arc::clone(&scheme));
         Ok(scheme)
     }

@@ -109,6 +109,11 @@ impl SettleProcess {
         })
     }
 
+    /// The engines that interpret.
+    pub(crate) fn portable(&self) -> Arc<Engines> {
+        Arc::clone(&self.portable)
+    }
+
     /// Asks a scheme for one settlement. `wasm` is its component. Dropping the future kills
     /// the process.
     ///

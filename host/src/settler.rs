@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chimera_chain::{BlockRef, NodeChain, RewardState, RpcError};
 use chimera_ledger::{
-    Account, Accounts, Allocation, Amount, BlockState, Body, Breach, DecidedBy, Decision,
-    Distribution, Event, Limits, Proposal, Request, SCORE_PER_BLOCK, SaltedKey, Slices, Transfer,
+    Account, Accounts, Allocation, Amount, BlockState, Breach, Decided, Decision, Distribution,
+    Event, Limits, Premises, Proposal, Request, SCORE_PER_BLOCK, SaltedKey, Slices,
     block_to_reserve,
 };
 use chimera_plugin::PluginError;
@@ -325,14 +325,14 @@ impl Settler {
             notes: Vec::new(),
         };
         let transfers = block_to_reserve(key, reward);
-        let question = Arc::new(Asked {
+        let asked = Arc::new(Asked {
             key: key.to_owned(),
-            decided_by: DecidedBy::ReserveRule,
             shares: (block.seq, block.seq),
             salted: Vec::new(),
-            request,
+            request: Arc::new(request),
         });
-        let (row, record) = self.record(scheme, question, outcome, &transfers).await?;
+        let premises = premises(Arc::clone(&asked)).await?;
+        let (row, record) = record(scheme, &asked, &outcome, premises, Decided::ReserveRule)?;
         let row = SettlementRow { block: Some(block.id.clone()), ..row };
         self.store.settle_recorded(&row, &transfers, Some(&record)).await?;
         tracing::info!(height = block.height, %reward, "block went to the reserve");
@@ -396,7 +396,7 @@ impl Settler {
             anyhow::ensure!(to_seq > from, "the share log has nothing behind share {from}");
             let key = format!("interval:{}:{from_seq}-{to_seq}", generation.0);
             let event = Event::Interval {
-                started_at_ms: scheme.settled_at_ms(),
+                started_at_ms: self.store.interval_started_ms(generation).await?,
                 ended_at_ms: now_ms(),
                 network_work: SCORE_PER_BLOCK,
                 expected_reward,
@@ -434,25 +434,28 @@ impl Settler {
         let state = self.schemes.state_of(scheme).await?;
         let asked = Arc::new(Asked {
             key: key.to_owned(),
-            decided_by: DecidedBy::Scheme,
             shares: (from_seq, to_seq),
             salted,
-            request: Request { event, accounts, slices, carry, state },
+            request: Arc::new(Request { event, accounts, slices, carry, state }),
         });
-        let (outcome, distribution) = self.propose(scheme, &asked).await?;
+        // What of the record needs no answer is made while the component is asked.
+        let (proposed, premises) =
+            tokio::join!(self.propose(scheme, &asked), premises(Arc::clone(&asked)));
+        let ((outcome, distribution), premises) = (proposed?, premises?);
         let holds = self.store.balance(&Account::Reserve).await?.units();
         ReserveTooLow::check(&distribution, (from_seq, to_seq), holds, self.reserve)?;
-        let transfers = distribution.transfers(key, &names)?;
-        let (row, record) = self.record(scheme, asked, outcome, &transfers).await?;
-        let row = SettlementRow {
-            block: block.map(str::to_owned),
-            carry_in: distribution.carry_in(),
-            carry_out: distribution.carry_out(),
-            ..row
-        };
+        let (accounts, scheme) = (names.len(), Arc::clone(scheme));
+        let recording = tokio::task::spawn_blocking(move || {
+            let decided = Decided::Scheme(&distribution);
+            let (row, record) = record(&scheme, &asked, &outcome, premises, decided)?;
+            let transfers = distribution.transfers(&asked.key, &names)?;
+            let (carry_in, carry_out) = (distribution.carry_in(), distribution.carry_out());
+            anyhow::Ok((SettlementRow { carry_in, carry_out, ..row }, transfers, record))
+        });
+        let (row, transfers, record) = recording.await??;
+        let row = SettlementRow { block: block.map(str::to_owned), ..row };
         self.store.settle_recorded(&row, &transfers, Some(&record)).await?;
-        scheme.settled(now_ms());
-        Ok(names.len())
+        Ok(accounts)
     }
 
     /// Runs the component in its process, and checks what it says.
@@ -468,7 +471,7 @@ impl Settler {
             let wasm = self.store.component_bytes(digest.as_bytes()).await?;
             wasm.context("the component of the payout scheme is not kept")?
         };
-        let request = Arc::new(asked.request.clone());
+        let request = Arc::clone(&asked.request);
         let outcome = match scheme.settle(&self.process, wasm, request).await {
             Ok(outcome) => outcome,
             Err(failure) => {
@@ -500,54 +503,6 @@ impl Settler {
         let kept = tokio::task::spawn_blocking(move || traps.keep_settlement(&key, &bundle));
         let _ = kept.await;
     }
-
-    /// The settlement's row and its record.
-    async fn record(
-        &self,
-        scheme: &Arc<Scheme>,
-        asked: Arc<Asked>,
-        outcome: Proposal,
-        transfers: &[Transfer],
-    ) -> anyhow::Result<(SettlementRow, NewRecord)> {
-        let decided_at_ms = now_ms();
-        let decider = scheme.decider();
-        let row = SettlementRow {
-            key: asked.key.clone(),
-            generation: scheme.generation(),
-            block: None,
-            from_seq: asked.shares.0,
-            to_seq: asked.shares.1,
-            digest: *decider.digest.as_bytes(),
-            config_hash: *decider.config_hash.as_bytes(),
-            notes: serde_json::to_string(&outcome.notes).expect("texts are always JSON"),
-            state: outcome.state.clone(),
-            carry_in: 0,
-            carry_out: 0,
-            booked_at_ms: decided_at_ms,
-        };
-        let transfers = transfers.to_vec();
-        let record = tokio::task::spawn_blocking(move || {
-            let header = Decision {
-                key: &asked.key,
-                decider: &decider,
-                decided_by: asked.decided_by,
-                limits: Limits::default(),
-                shares: asked.shares,
-                accounts: &asked.salted,
-                request: &asked.request,
-                outcome: &outcome,
-                transfers: &transfers,
-                decided_at_ms,
-            }
-            .header()?;
-            let (accounts, request) = (asked.salted.clone(), asked.request.clone());
-            anyhow::Ok(NewRecord {
-                header,
-                body: Body { accounts, request, outcome, amounts: Vec::new() },
-            })
-        });
-        Ok((row, record.await??))
-    }
 }
 
 /// Whether a settlement failed by its component's fault, not by that of the machine, the node
@@ -563,8 +518,53 @@ fn is_component_s(error: &anyhow::Error) -> bool {
 /// What is settled.
 struct Asked {
     key: String,
-    decided_by: DecidedBy,
     shares: (u64, u64),
     salted: Vec<SaltedKey>,
-    request: Request,
+    request: Arc<Request>,
+}
+
+/// What of the record is known before there is an answer, away from the executor.
+async fn premises(asked: Arc<Asked>) -> anyhow::Result<Premises> {
+    let known = tokio::task::spawn_blocking(move || Premises::of(&asked.salted, &asked.request));
+    Ok(known.await??)
+}
+
+/// The settlement's row and its record.
+fn record(
+    scheme: &Scheme,
+    asked: &Asked,
+    outcome: &Proposal,
+    premises: Premises,
+    decided: Decided<'_>,
+) -> anyhow::Result<(SettlementRow, NewRecord)> {
+    let decided_at_ms = now_ms();
+    let decider = scheme.decider();
+    let header = Decision {
+        key: &asked.key,
+        decider: &decider,
+        decided,
+        limits: Limits::default(),
+        shares: asked.shares,
+        accounts: &asked.salted,
+        request: &asked.request,
+        outcome,
+        premises,
+        decided_at_ms,
+    };
+    let record = NewRecord::new(header.header()?, &asked.salted, &asked.request, outcome);
+    let row = SettlementRow {
+        key: asked.key.clone(),
+        generation: scheme.generation(),
+        block: None,
+        from_seq: asked.shares.0,
+        to_seq: asked.shares.1,
+        digest: *decider.digest.as_bytes(),
+        config_hash: *decider.config_hash.as_bytes(),
+        notes: serde_json::to_string(&outcome.notes).expect("texts are always JSON"),
+        state: outcome.state.clone(),
+        carry_in: 0,
+        carry_out: 0,
+        booked_at_ms: decided_at_ms,
+    };
+    Ok((row, record))
 }

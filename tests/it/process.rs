@@ -409,6 +409,10 @@ async fn a_backtest_shows_what_another_scheme_would_have_paid() {
         assert!(table.starts_with("height,found_at_ms,account,paid,would_be\n"), "{table}");
         assert!(table.contains(",bob,"), "{table}");
     }
+    // Where the environment says the pool's data is, as for every other command.
+    let arguments = ["payout", "backtest", "payout-prop"];
+    let (code, output) = chimera(&arguments, &[("CHIMERA_POOL__DATA_DIR", data)]);
+    assert_eq!(code, Some(0), "{output}");
     // The last block alone; a scheme that is none; a time nothing was found in.
     for (arguments, expected, text) in [
         (["payout-prop", "--since", "1"], 0, "1 settled blocks"),

@@ -181,8 +181,36 @@ async fn a_third_person_verifies_a_payout_from_the_record_alone() {
     assert_eq!(code, Some(0), "{said}");
     let (code, said) = payout(&["recheck", "--data-dir", &data_dir]);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("in one chain"), "{said}");
-    drop(dir);
+    assert!(said.contains("in one chain") && said.contains("recomputed"), "{said}");
+    for (from, to, told) in [
+        // A transfer's key, in the table and in its index.
+        ("/miner:alice", "/miner:alicf", "its transfers are not those of its record: transfer"),
+        // A record's header.
+        ("\"fee_max_ppm\":1000000", "\"fee_max_ppm\":1000001", "hash of the header"),
+        // The component that is asked again: who made it.
+        ("wit-component", "wit-Component", "its component: "),
+    ] {
+        let forged = TempDir::new().expect("a temporary directory");
+        edit(&dir.path().join("pool.sqlite"), &forged.path().join("pool.sqlite"), from, to);
+        let forged = forged.path().to_str().expect("a plain path");
+        let (code, said) = payout(&["recheck", "--data-dir", forged]);
+        assert_eq!(code, Some(1), "{from}: {said}");
+        assert!(said.contains("settlement ") && said.contains(told), "{from}: {said}");
+    }
+}
+
+/// Copies a ledger with a text of it changed wherever it stands.
+fn edit(ledger: &Path, copy: &Path, from: &str, to: &str) {
+    assert_eq!(from.len(), to.len(), "a page keeps its layout");
+    let mut bytes = std::fs::read(ledger).expect("readable");
+    let found: Vec<usize> = (0..bytes.len() - from.len())
+        .filter(|&at| bytes[at..].starts_with(from.as_bytes()))
+        .collect();
+    assert!(!found.is_empty(), "{from} is in the ledger");
+    for at in found {
+        bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+    }
+    std::fs::write(copy, bytes).expect("writable");
 }
 
 /// A program that settles only after it has misbehaved `times` times in this way.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chimera_api::SwapAnswer;
+use chimera_plugin::Engines;
 use chimera_store::{Generation, NewSwap, Store, Swap, SwapId};
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
@@ -37,6 +38,8 @@ pub(crate) struct Manager {
     pub store: Arc<Store>,
     /// Engines and names.
     pub loader: Loader,
+    /// The engines that check settlements; their code lies in the same cache.
+    pub portable: Arc<Engines>,
     /// Where components decide.
     pub slots: Slots,
     /// `[swap]`
@@ -112,6 +115,7 @@ impl Manager {
         config: &Config,
         store: Arc<Store>,
         loader: Loader,
+        portable: Arc<Engines>,
         slots: Slots,
         probe: Probe,
     ) -> Self {
@@ -120,6 +124,7 @@ impl Manager {
         Self {
             store,
             loader,
+            portable,
             slots,
             rules: config.swap,
             take_over: config.take_over,
@@ -167,6 +172,7 @@ impl Manager {
             });
         }
         self.show_quarantine().await;
+        self.tidy();
         Ok(())
     }
 
@@ -225,6 +231,7 @@ impl Manager {
             manager.ended(&walk, walked).await;
             drop(walk);
             drop(waiting);
+            manager.tidy();
         });
         // Answered early, or ended: either way the record says it all.
         let _ = waits.await;
@@ -415,6 +422,7 @@ impl Manager {
         self.tasks.spawn(async move {
             let walked = manager.walk_announced(&walk, due_ms, digest, &swap).await;
             manager.ended(&walk, walked).await;
+            manager.tidy();
         });
         Ok(())
     }

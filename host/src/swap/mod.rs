@@ -31,6 +31,7 @@ mod rollback;
 mod shown;
 mod slot_name;
 mod staging;
+mod tidying;
 mod token;
 mod trial;
 

@@ -117,7 +117,7 @@ pub(crate) async fn fill_slots(
     let Ready::Payout(payout) = ready else { anyhow::bail!("slot payout holds another class") };
     let scheme = Scheme::new(generation.id, payout, origin, grants);
     let engines = Arc::clone(&loader.engines);
-    let schemes = Schemes::new(Arc::clone(store), engines, scheme, generation.begun_at_ms);
+    let schemes = Schemes::new(Arc::clone(store), engines, scheme);
     let (generation, about, ready) = take(SlotName::Auth, auth);
     let Ready::Other(Candidate::Auth(policy)) = ready else {
         anyhow::bail!("slot auth holds another class")

@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use chimera_ledger::{Account, Reason, Record, Transfer};
-use chimera_store::{Recorded, Settlement};
+use chimera_ledger::Record;
+use chimera_store::{Credits, Recorded, Settlement};
 use serde::Serialize;
 
 use crate::amount::Money;
@@ -14,7 +14,7 @@ use crate::{Coin, Live};
 /// A settlement names everybody it paid; a page of them must stay readable.
 const LIMIT_MAX: u32 = 50;
 /// Largest credits shown of one settlement; an account's own stand at its own route.
-const CREDITS_MAX: usize = 100;
+const CREDITS_MAX: u32 = 100;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct PayoutView {
@@ -41,7 +41,7 @@ pub(crate) struct PayoutView {
     carry_in: Money,
     carry_out: Money,
     /// Credits there are.
-    accounts: usize,
+    accounts: u64,
     /// The largest of them, largest first.
     credits: Vec<CreditView>,
     /// What the pool commits to; null for settlements of before records were kept.
@@ -91,10 +91,9 @@ pub(crate) async fn list(
     let page = Page::cut(rows, limit, "/api/v1/payouts", cursor, |row| row);
     let mut items = Vec::with_capacity(page.items.len());
     for settlement in page.items {
-        let found = store.settlement(&settlement.row.key).await?;
-        let transfers = found.map(|(_, transfers)| transfers).unwrap_or_default();
         let record = store.recorded(settlement.number).await?;
-        items.push(PayoutView::new(settlement, record, &transfers, &snapshot.coin));
+        let credits = store.credits(settlement.number, record.as_ref(), CREDITS_MAX).await?;
+        items.push(PayoutView::new(settlement, record, credits, &snapshot.coin));
     }
     Ok(Json(Page { items, next: page.next }))
 }
@@ -109,7 +108,7 @@ pub(crate) async fn record(
     let unknown = || ApiError::UnknownSettlement(settlement.clone());
     let number = match settlement.parse::<u64>() {
         Ok(number) => number,
-        Err(_) => store.settlement(&settlement).await?.ok_or_else(unknown)?.0.number,
+        Err(_) => store.settlement_alone(&settlement).await?.ok_or_else(unknown)?.number,
     };
     let Recorded { header, hash } = store.recorded(number).await?.ok_or_else(unknown)?;
     Ok(Json(Record { hash, ..Record::new(header, None) }))
@@ -119,24 +118,11 @@ impl PayoutView {
     fn new(
         settlement: Settlement,
         record: Option<Recorded>,
-        transfers: &[Transfer],
+        credits: Credits,
         coin: &Coin,
     ) -> Self {
         let Settlement { number, row, reversed_at_ms } = settlement;
-        let money = |units: i128| Money::new(units, coin);
-        let mut credits: Vec<(&str, &Transfer)> = transfers
-            .iter()
-            .filter(|transfer| transfer.reason != Reason::Reversal)
-            .filter_map(|transfer| match &transfer.credit {
-                Account::Miner(name) => Some((name.as_str(), transfer)),
-                _ => None,
-            })
-            .collect();
-        credits.sort_by_key(|(name, transfer)| (std::cmp::Reverse(transfer.amount), *name));
-        let units = |transfer: &Transfer| i128::from(transfer.amount.units());
-        let fees = transfers.iter().filter(|transfer| {
-            transfer.reason != Reason::Reversal && transfer.credit == Account::PoolFee
-        });
+        let money = |units: u128| Money::new(i128::try_from(units).unwrap_or(i128::MAX), coin);
         Self {
             number,
             block: row.block,
@@ -147,18 +133,18 @@ impl PayoutView {
             to_seq: row.to_seq,
             booked_at_ms: row.booked_at_ms,
             reversed_at_ms,
-            credited: money(credits.iter().map(|(_, transfer)| units(transfer)).sum()),
-            pool_fee: money(fees.map(units).sum()),
+            credited: money(credits.credited),
+            pool_fee: money(credits.pool_fee),
             carry_in: money(row.carry_in.into()),
             carry_out: money(row.carry_out.into()),
-            accounts: credits.len(),
+            accounts: credits.accounts,
             credits: credits
+                .largest
                 .into_iter()
-                .take(CREDITS_MAX)
-                .map(|(name, transfer)| CreditView {
-                    account: name.to_owned(),
-                    amount: money(units(transfer)),
-                    reason: transfer.reason.name(),
+                .map(|(name, amount, reason)| CreditView {
+                    account: name.to_string(),
+                    amount: money(amount.units().into()),
+                    reason: reason.name(),
                 })
                 .collect(),
             // Written by the host as a list of texts; anything else is shown as it is.

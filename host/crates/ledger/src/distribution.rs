@@ -1,10 +1,13 @@
 //! A settlement that conserves money: the only door from a component's proposal to
 //! transfers. Whatever a component answers, nothing is invented and nothing is lost.
 
+use std::borrow::Cow;
+
 use crate::apportion::apportion;
+use crate::sums::Sums;
 use crate::{
-    Account, AccountName, Allocation, Amount, Breach, Event, Imbalance, Plan, Proposal, Reason,
-    Request, SchemeKind, Transfer,
+    AccountName, Allocation, Breach, Event, Imbalance, Plan, Proposal, Request, SchemeKind,
+    Transfer,
 };
 
 /// What the operator allows, whatever a component proposes.
@@ -105,42 +108,18 @@ impl Distribution {
         settlement: &str,
         names: &[AccountName],
     ) -> Result<Vec<Transfer>, UnnamedRows> {
-        if names.len() != self.amounts.len() {
-            return Err(UnnamedRows { names: names.len(), rows: self.amounts.len() });
+        self.sums().transfers(settlement, names)
+    }
+
+    pub(crate) fn sums(&self) -> Sums<'_> {
+        Sums {
+            amounts: Cow::Borrowed(&self.amounts),
+            pool_fee: self.pool_fee,
+            carry_in: self.carry_in,
+            carry_out: self.carry_out,
+            to_reserve: self.to_reserve(),
+            is_block: self.to_reserve.is_some(),
         }
-        let (source, reason) = match self.to_reserve {
-            Some(_) => (Account::Chain, Reason::Reward),
-            None => (Account::Reserve, Reason::Accrual),
-        };
-        let transfer = |part: String, debit: &Account, credit: Account, amount, reason| Transfer {
-            key: format!("{settlement}/{part}"),
-            debit: debit.clone(),
-            credit,
-            amount: Amount::from_units(amount),
-            reason,
-        };
-        let mut transfers = Vec::with_capacity(self.amounts.len() + 3);
-        let (carry_in, carry_out) = (self.carry_in, self.carry_out);
-        let carry = Account::Carry;
-        transfers.push(transfer(
-            "carry-in".into(),
-            &carry,
-            Account::Chain,
-            carry_in,
-            Reason::CarryIn,
-        ));
-        for (name, &amount) in names.iter().zip(&self.amounts) {
-            let account = Account::Miner(name.clone());
-            transfers.push(transfer(account.to_string(), &source, account, amount, reason));
-        }
-        let fee = Account::PoolFee;
-        transfers.push(transfer(fee.to_string(), &source, fee, self.pool_fee, Reason::Fee));
-        transfers.push(transfer("carry-out".into(), &source, carry, carry_out, Reason::CarryOut));
-        let (reserve, to_reserve) = (Account::Reserve, self.to_reserve.unwrap_or(0));
-        let part = reserve.to_string();
-        transfers.push(transfer(part, &source, reserve, to_reserve, Reason::Reserve));
-        transfers.retain(|transfer| !transfer.amount.is_zero());
-        Ok(transfers)
     }
 
     /// Amounts in base units, one per row of the request.

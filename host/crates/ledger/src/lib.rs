@@ -21,6 +21,7 @@ mod recompute;
 mod record;
 mod salted;
 mod settlement;
+mod sums;
 mod transfer;
 
 pub use account::{ACCOUNT_NAME_BYTES_MAX, Account, AccountName, BadAccountName, UnknownAccount};
@@ -34,7 +35,7 @@ pub use hash::{BadHash, Hash256};
 pub use merkle_sum::{Inclusion, NotIncluded, TooMuchWork, WorkSum, WorkTree};
 pub use recompute::Difference;
 pub use record::{
-    Body, DecidedBy, Decider, Decision, Header, RECORD_FORMAT, Record, Unrecorded, transfers_hash,
+    Body, Decided, DecidedBy, Decider, Decision, Header, Premises, RECORD_FORMAT, Record,
 };
 pub use salted::{BadSalt, Salt, SaltedKey};
 pub use settlement::{

@@ -4,9 +4,10 @@
 use std::fmt;
 
 use crate::columns::keys_of;
-use crate::merkle_sum::WorkTree;
-use crate::record::{Body, DecidedBy, RECORD_FORMAT, Record, Sums, amounts_hash};
-use crate::{Allocation, Hash256, Limits, Proposal};
+use crate::merkle_sum::work_root;
+use crate::record::{Body, DecidedBy, RECORD_FORMAT, Record, amounts_hash};
+use crate::sums::Sums;
+use crate::{Allocation, Hash256, Imbalance, Proposal};
 
 /// One place where a record is not what it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,15 @@ impl Record {
     ///
     /// What is found first stands first: the rows, then the sums, then the hashes.
     pub fn differences(&self) -> Vec<Difference> {
+        self.differences_with(true)
+    }
+
+    /// The same where the states are no longer kept: their hashes are taken as they are.
+    pub fn differences_without_states(&self) -> Vec<Difference> {
+        self.differences_with(false)
+    }
+
+    fn differences_with(&self, states: bool) -> Vec<Difference> {
         let header = &self.header;
         let mut found = Vec::new();
         found.extend(compare("format", self.format.as_str(), RECORD_FORMAT));
@@ -51,7 +61,7 @@ impl Record {
         found.extend(compare("hash of the configuration", header.decider.config_hash, config_hash));
         if let Some(body) = &self.body {
             self.rows(body, &mut found);
-            self.sums(body, &mut found);
+            self.sums(body, states, &mut found);
         }
         found.extend(compare("hash of the header", self.hash, header.hash()));
         found
@@ -73,11 +83,10 @@ impl Record {
         }
     }
 
-    fn sums(&self, body: &Body, found: &mut Vec<Difference>) {
+    fn sums(&self, body: &Body, states: bool, found: &mut Vec<Difference>) {
         let (header, Body { accounts, request, outcome, .. }) = (&self.header, body);
-        match WorkTree::of(accounts, &request.accounts.work) {
-            Ok(tree) => {
-                let root = tree.root();
+        match work_root(accounts, &request.accounts.work) {
+            Ok(root) => {
                 found.extend(compare("total work", header.work.work, root.work));
                 found.extend(compare("root over the work", header.work.hash, root.hash));
             }
@@ -87,20 +96,21 @@ impl Record {
                 found: error.to_string(),
             }),
         }
-        self.amounts(body, outcome, found);
-        let state = Hash256::of_state;
-        found.extend(compare("state before", header.state_in, state(&request.state)));
-        found.extend(compare("state after", header.state_out, state(&outcome.state)));
-        found.extend(compare("digest of the request", header.request, request.digest()));
-        found.extend(compare("digest of the outcome", header.outcome, outcome.digest()));
+        self.amounts(body, body.sums(header), found);
+        if states {
+            let state = Hash256::of_state;
+            found.extend(compare("state before", header.state_in, state(&request.state)));
+            found.extend(compare("state after", header.state_out, state(&outcome.state)));
+        }
+        let digest = request.digest_with(&header.state_in);
+        found.extend(compare("digest of the request", header.request, digest));
+        let digest = outcome.digest_with(&header.state_out);
+        found.extend(compare("digest of the outcome", header.outcome, digest));
     }
 
-    /// What this outcome divides into, against what the record says everybody got.
-    fn amounts(&self, body: &Body, outcome: &Proposal, found: &mut Vec<Difference>) {
+    /// What an outcome divides into, against what the record says everybody got.
+    fn amounts(&self, body: &Body, sums: Result<Sums<'_>, Imbalance>, found: &mut Vec<Difference>) {
         let header = &self.header;
-        let limits = Limits { fee_max_ppm: header.fee_max_ppm };
-        let request = &body.request;
-        let sums = Sums::of(header.decided_by, &header.decider, &limits, request, outcome);
         let sums = match sums {
             Ok(sums) => sums,
             Err(error) => {
@@ -108,17 +118,20 @@ impl Record {
                 return found.push(Difference { at, recorded, found: error.to_string() });
             }
         };
-        let unequal = body.amounts.iter().zip(&sums.amounts).position(|(a, b)| a != b);
+        let unequal = body.amounts.iter().zip(sums.amounts.iter()).position(|(a, b)| a != b);
         if let Some(row) = unequal {
             let at = self.row(body, "amount", row);
             found.extend(compare(at, body.amounts[row], sums.amounts[row]));
         }
         found.extend(compare("credited in all", header.credited, sums.credited()));
+        found.extend(compare("accounts paid", header.paid, sums.paid()));
         found.extend(compare("pool fee", header.pool_fee, sums.pool_fee));
         found.extend(compare("carry taken over", header.carry_in, sums.carry_in));
         found.extend(compare("carry left", header.carry_out, sums.carry_out));
         found.extend(compare("reserve", header.to_reserve, sums.to_reserve));
         found.extend(compare("hash of the amounts", header.amounts, amounts_hash(&sums.amounts)));
+        let transfers = sums.transfers_hash(&body.accounts);
+        found.extend(compare("hash of the transfers", header.transfers, transfers));
     }
 
     fn row(&self, body: &Body, what: &str, row: usize) -> String {
@@ -150,7 +163,8 @@ impl Record {
         }
         found.extend(compare("rows answered", before.len(), now.len()));
         if before != now || kind(recorded) != kind(answer) {
-            self.amounts(body, answer, &mut found);
+            let answered = Body { outcome: answer.clone(), ..body.clone() };
+            self.amounts(body, answered.sums(&self.header), &mut found);
         }
         found.extend(compare("fee answered", recorded.pool_fee, answer.pool_fee));
         found.extend(compare("carry answered", recorded.carry, answer.carry));

@@ -8,10 +8,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::canonical::Encoder;
-use crate::merkle_sum::WorkSum;
-use crate::merkle_sum::{TooMuchWork, WorkTree};
+use crate::merkle_sum::{TooMuchWork, WorkSum, work_root};
+use crate::sums::Sums;
 use crate::{
-    Breach, Distribution, Event, Hash256, Imbalance, Limits, Plan, Proposal, Request, SaltedKey,
+    AccountName, Distribution, Hash256, Imbalance, Limits, Plan, Proposal, Request, SaltedKey,
     Transfer, WindowSize,
 };
 
@@ -89,6 +89,8 @@ pub struct Header {
     pub amounts: Hash256,
     /// What all accounts get, in base units.
     pub credited: u64,
+    /// Accounts that get something.
+    pub paid: u64,
     /// What the pool keeps.
     pub pool_fee: u64,
     /// What the settlement before left.
@@ -97,7 +99,7 @@ pub struct Header {
     pub carry_out: u64,
     /// What goes to the reserve.
     pub to_reserve: u64,
-    /// Hash of the transfers, names included: for whoever has the books.
+    /// Hash of the transfers that book it, under salted keys.
     pub transfers: Hash256,
     /// When it was decided, ms since the Unix epoch.
     pub decided_at_ms: u64,
@@ -132,6 +134,15 @@ pub struct Record {
     pub body: Option<Body>,
 }
 
+/// What came of it.
+#[derive(Debug, Clone, Copy)]
+pub enum Decided<'a> {
+    /// The scheme was asked, and its answer to this request adds up.
+    Scheme(&'a Distribution),
+    /// All of the block goes to the reserve.
+    ReserveRule,
+}
+
 /// What a decider's settlement comes to once it is checked.
 #[derive(Debug, Clone, Copy)]
 pub struct Decision<'a> {
@@ -139,8 +150,8 @@ pub struct Decision<'a> {
     pub key: &'a str,
     /// What decided.
     pub decider: &'a Decider,
-    /// Whether it was asked.
-    pub decided_by: DecidedBy,
+    /// Whether it was asked, and what came of it.
+    pub decided: Decided<'a>,
     /// What the operator allowed it.
     pub limits: Limits,
     /// The shares it looked at: after the first, up to and with the second.
@@ -151,65 +162,30 @@ pub struct Decision<'a> {
     pub request: &'a Request,
     /// What it answered.
     pub outcome: &'a Proposal,
-    /// What is booked for it.
-    pub transfers: &'a [Transfer],
+    /// What was known before.
+    pub premises: Premises,
     /// When, ms since the Unix epoch.
     pub decided_at_ms: u64,
 }
 
-/// Why a settlement has no record.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unrecorded {
-    /// It does not balance.
-    #[error(transparent)]
-    Imbalance(#[from] Imbalance),
-    /// Its work is more than can be committed to.
-    #[error(transparent)]
-    Work(#[from] TooMuchWork),
+/// What of a record is known before anybody has decided, so that it can be made while the
+/// scheme is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Premises {
+    request: Hash256,
+    state_in: Hash256,
+    work: WorkSum,
 }
 
-/// What a request and an outcome come to, whoever asks.
-pub(crate) struct Sums {
-    pub(crate) amounts: Vec<u64>,
-    pub(crate) pool_fee: u64,
-    pub(crate) carry_in: u64,
-    pub(crate) carry_out: u64,
-    pub(crate) to_reserve: u64,
-}
-
-impl Sums {
-    /// The host's own arithmetic: the conservation check, or the rule.
-    pub(crate) fn of(
-        decided_by: DecidedBy,
-        decider: &Decider,
-        limits: &Limits,
-        request: &Request,
-        outcome: &Proposal,
-    ) -> Result<Self, Imbalance> {
-        if decided_by == DecidedBy::ReserveRule {
-            let (Event::Block { reward, .. }, false) =
-                (request.event, decider.plan.kind.splits_blocks())
-            else {
-                let breach = Breach::Request("the rule of the reserve where a scheme divides");
-                return Err(Imbalance { plugin: decider.name.clone(), breach });
-            };
-            let (amounts, to_reserve) = (vec![0; request.accounts.rows()], reward);
-            return Ok(Self { amounts, pool_fee: 0, carry_in: 0, carry_out: 0, to_reserve });
-        }
-        let plan = &decider.plan;
-        let checked = Distribution::check(&decider.name, request, plan, outcome.clone(), limits)?;
-        Ok(Self {
-            pool_fee: checked.pool_fee(),
-            carry_in: checked.carry_in(),
-            carry_out: checked.carry_out(),
-            to_reserve: checked.to_reserve(),
-            amounts: checked.into_amounts(),
-        })
-    }
-
-    pub(crate) fn credited(&self) -> u64 {
-        // A block's are part of its reward; an interval's are bounded by its worth.
-        self.amounts.iter().fold(0, |sum, amount| sum.saturating_add(*amount))
+impl Premises {
+    /// Of a request about the accounts with these keys, one per row.
+    ///
+    /// # Errors
+    /// When the work adds up to more than can be committed to.
+    pub fn of(accounts: &[SaltedKey], request: &Request) -> Result<Self, TooMuchWork> {
+        let state_in = Hash256::of_state(&request.state);
+        let work = work_root(accounts, &request.accounts.work)?;
+        Ok(Self { request: request.digest_with(&state_in), state_in, work })
     }
 }
 
@@ -218,32 +194,37 @@ impl Decision<'_> {
     /// the books give it one ([`Header::chained`]).
     ///
     /// # Errors
-    /// When the decision does not balance.
-    pub fn header(&self) -> Result<Header, Unrecorded> {
-        let Self { request, outcome, accounts, decider, .. } = self;
-        let sums = Sums::of(self.decided_by, decider, &self.limits, request, outcome)?;
+    /// When the rule of the reserve is claimed where it does not hold.
+    pub fn header(&self) -> Result<Header, Imbalance> {
+        let Self { request, outcome, accounts, decider, premises, .. } = self;
+        let (decided_by, sums) = match self.decided {
+            Decided::Scheme(distribution) => (DecidedBy::Scheme, distribution.sums()),
+            Decided::ReserveRule => (DecidedBy::ReserveRule, Sums::by_the_rule(decider, request)?),
+        };
+        let state_out = Hash256::of_state(&outcome.state);
         Ok(Header {
             number: 0,
             previous: Hash256::ZERO,
             key: self.key.to_owned(),
             decider: (*decider).clone(),
-            decided_by: self.decided_by,
+            decided_by,
             fee_max_ppm: self.limits.fee_max_ppm,
             from_seq: self.shares.0,
             to_seq: self.shares.1,
-            request: request.digest(),
-            state_in: Hash256::of_state(&request.state),
-            state_out: Hash256::of_state(&outcome.state),
+            request: premises.request,
+            state_in: premises.state_in,
+            state_out,
             accounts: accounts.len() as u64,
-            work: WorkTree::of(accounts, &request.accounts.work)?.root(),
-            outcome: outcome.digest(),
+            work: premises.work,
+            outcome: outcome.digest_with(&state_out),
             amounts: amounts_hash(&sums.amounts),
             credited: sums.credited(),
+            paid: sums.paid(),
             pool_fee: sums.pool_fee,
             carry_in: sums.carry_in,
             carry_out: sums.carry_out,
             to_reserve: sums.to_reserve,
-            transfers: transfers_hash(self.transfers),
+            transfers: sums.transfers_hash(accounts),
             decided_at_ms: self.decided_at_ms,
         })
     }
@@ -277,6 +258,7 @@ impl Header {
         out.hash(&self.outcome);
         out.hash(&self.amounts);
         out.u64(self.credited);
+        out.u64(self.paid);
         out.u64(self.pool_fee);
         out.u64(self.carry_in);
         out.u64(self.carry_out);
@@ -316,11 +298,20 @@ impl Body {
     /// where it does not balance.
     #[must_use]
     pub fn with_amounts(mut self, header: &Header) -> Self {
-        let limits = Limits { fee_max_ppm: header.fee_max_ppm };
-        let Self { request, outcome, .. } = &self;
-        let sums = Sums::of(header.decided_by, &header.decider, &limits, request, outcome);
-        self.amounts = sums.map(|sums| sums.amounts).unwrap_or_default();
+        let sums = self.sums(header);
+        self.amounts = sums.map(|sums| sums.amounts.into_owned()).unwrap_or_default();
         self
+    }
+
+    /// The transfers that book it, with the names of its rows; none where it does not balance
+    /// or has other rows.
+    pub fn transfers(&self, header: &Header, names: &[AccountName]) -> Option<Vec<Transfer>> {
+        self.sums(header).ok()?.transfers(&header.key, names).ok()
+    }
+
+    pub(crate) fn sums(&self, header: &Header) -> Result<Sums<'static>, Imbalance> {
+        let limits = Limits { fee_max_ppm: header.fee_max_ppm };
+        Sums::of(header.decided_by, &header.decider, &limits, &self.request, &self.outcome)
     }
 }
 
@@ -336,18 +327,4 @@ pub(crate) fn amounts_hash(amounts: &[u64]) -> Hash256 {
     let mut out = Encoder::with_capacity(8 + 8 * amounts.len());
     out.list(amounts, |out, amount| out.u64(*amount));
     Hash256::of("chimera amounts 1", &[&out.0])
-}
-
-/// BLAKE3 of `chimera transfers 1`, a zero byte, and a list of them in the order they are
-/// booked: key, debit, credit and reason as texts, the amount behind them.
-pub fn transfers_hash(transfers: &[Transfer]) -> Hash256 {
-    let mut out = Encoder::with_capacity(160 * transfers.len());
-    out.list(transfers, |out, transfer| {
-        out.text(&transfer.key);
-        out.text(&transfer.debit.to_string());
-        out.text(&transfer.credit.to_string());
-        out.text(transfer.reason.name());
-        out.u64(transfer.amount.units());
-    });
-    Hash256::of("chimera transfers 1", &[&out.0])
 }

@@ -1,11 +1,12 @@
 //! The engines of all classes, and the way from bytes to a compiled component.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use wasmtime::component::Component;
 
-use crate::cache::{Cache, deserialize};
+use crate::cache::{self, Cache, deserialize};
 use crate::class::Class;
 use crate::sandbox::{Sandbox, Target};
 use crate::{Artifact, Cause, Digest, PluginError, world};
@@ -95,6 +96,24 @@ impl Engines {
         // Payout components may be of any size an interpreter may have.
         let component = self.compile(artifact, &self.payout, true).map_err(fail)?;
         component.serialize().map_err(|error| fail(Cause::Invalid(format!("{error:#}"))))
+    }
+
+    /// Deletes compiled code that neither these engines nor `others` beside them would use for
+    /// one of these components. Without a cache there is nothing to do.
+    ///
+    /// # Errors
+    /// When the cache cannot be read, or a file of it cannot be deleted.
+    pub fn keep_compiled(&self, others: &Self, kept: &[Digest]) -> Result<(), EngineError> {
+        let Some(cache) = &self.cache else { return Ok(()) };
+        let mut names = HashSet::new();
+        for engines in [self, others] {
+            for class in Class::ALL {
+                let engine = engines.sandbox(class).engine();
+                names.extend(kept.iter().map(|digest| cache::name(engine, class, *digest)));
+            }
+        }
+        let path = cache.directory().to_path_buf();
+        cache.keep_only(&names).map_err(|source| EngineError::Cache { path, source })
     }
 
     pub(crate) const fn sandbox(&self, class: Class) -> &Sandbox {

@@ -8,9 +8,11 @@ ALTER TABLE generation ADD COLUMN begun_by TEXT NOT NULL DEFAULT 'configuration'
 -- Hash of the slot's settings in the configuration when it took over: while they stay the
 -- same, it goes on after a restart.
 ALTER TABLE generation ADD COLUMN settings BLOB CHECK (length(settings) = 32);
--- What was in force before it, and the state that one had then.
+-- What was in force before it.
 ALTER TABLE generation ADD COLUMN previous INTEGER REFERENCES generation (id);
-ALTER TABLE generation ADD COLUMN previous_state BLOB;
+-- Hash of the state it began with, its own or one it took over: what the record of its first
+-- settlement must begin with. None for generations of before this migration.
+ALTER TABLE generation ADD COLUMN first_state BLOB CHECK (length(first_state) = 32);
 -- When its probation ended well; moves once.
 ALTER TABLE generation ADD COLUMN proven_ms INTEGER;
 -- When another took over; moves once.
@@ -42,8 +44,8 @@ CREATE TABLE swap (
     begun_ms    INTEGER NOT NULL,
     -- The slot's settings in the configuration at that time, as in generation.
     settings    BLOB CHECK (length(settings) = 32),
-    -- Known once the component was found; its bytes are kept from then on.
-    digest      BLOB REFERENCES component (digest),
+    -- Known once the component was found; its bytes are kept while the swap is under way.
+    digest      BLOB CHECK (length(digest) = 32),
     -- Announced: when it may take effect.
     due_ms      INTEGER,
     -- What it became.
@@ -81,3 +83,6 @@ CREATE TABLE quarantine (
 ) STRICT;
 
 CREATE INDEX quarantine_digest ON quarantine (digest) WHERE lifted_ms IS NULL;
+-- Why an accruing generation cannot pay its work; none when it can. Its successor pays it if
+-- the operator says so.
+ALTER TABLE generation ADD COLUMN held TEXT;

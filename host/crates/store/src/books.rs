@@ -164,9 +164,14 @@ pub(crate) async fn book(
     now_ms: u64,
 ) -> Result<(), StoreError> {
     let (mut accounts, mut rows) = (Rows::new(), Rows::new());
+    let mut before = None;
     for transfer in transfers {
         let (debit, credit) = (transfer.debit.to_string(), transfer.credit.to_string());
-        accounts.push(&[Cell::Text(&debit)]);
+        // Most of a settlement comes out of one account, which needs to be made once.
+        if before != Some(&transfer.debit) {
+            accounts.push(&[Cell::Text(&debit)]);
+            before = Some(&transfer.debit);
+        }
         accounts.push(&[Cell::Text(&credit)]);
         rows.push(&[
             Cell::Text(&transfer.key),

@@ -2,7 +2,7 @@
 //! configuration and grants, in force from a place in the share log. A block is settled by
 //! the generation that was in force at its place, however many followed.
 
-use chimera_ledger::SchemeKind;
+use chimera_ledger::{Hash256, SchemeKind};
 use sqlx::SqliteConnection;
 
 use crate::number::{int, uint, uint32};
@@ -134,6 +134,32 @@ impl Store {
                     .fetch_optional(&self.readers)
                     .await?;
             Ok(row.map(|(wasm,)| wasm))
+        })
+        .await
+    }
+
+    /// Lets go of components that nothing names any more: they were refused, or withdrawn. A
+    /// record names what its generation names. Gives the digests of those that are kept.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn forget_components(&self) -> Result<Vec<[u8; 32]>, StoreError> {
+        named("forget components", async {
+            let mut tx = self.begin().await?;
+            sqlx::query(
+                "DELETE FROM component
+                 WHERE digest NOT IN (SELECT digest FROM generation)
+                   AND digest NOT IN (SELECT digest FROM swap
+                                      WHERE outcome IS NULL AND digest IS NOT NULL)
+                   AND digest NOT IN (SELECT digest FROM quarantine WHERE lifted_ms IS NULL)",
+            )
+            .execute(&mut *tx)
+            .await?;
+            let kept: Vec<(Vec<u8>,)> =
+                sqlx::query_as("SELECT digest FROM component").fetch_all(&mut *tx).await?;
+            tx.commit().await?;
+            let digest = |(digest,): (Vec<u8>,)| digest.try_into().expect("the schema checks it");
+            Ok(kept.into_iter().map(digest).collect())
         })
         .await
     }
@@ -292,8 +318,8 @@ pub(crate) async fn insert(
     }
     let (id,): (i64,) = sqlx::query_as(
         "INSERT INTO generation (slot, digest, name, version, config, kind, from_seq,
-                                 state_version, state, begun_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) RETURNING id",
+                                 state_version, state, first_state, begun_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) RETURNING id",
     )
     .bind(&new.slot)
     .bind(new.digest.as_slice())
@@ -304,6 +330,7 @@ pub(crate) async fn insert(
     .bind(int("sequence number", new.from_seq)?)
     .bind(new.state_version)
     .bind(&new.state)
+    .bind(Hash256::of_state(&new.state).as_bytes().as_slice())
     .bind(int("time", now_ms)?)
     .fetch_one(&mut *tx)
     .await?;

@@ -19,6 +19,7 @@ mod error;
 mod generations;
 mod kv;
 mod number;
+mod record_chain;
 mod records;
 mod rows;
 mod scheme_states;
@@ -45,10 +46,13 @@ pub use error::StoreError;
 pub use generations::{Generation, GenerationId, Life, NewGeneration};
 pub use kv::{KvFailure, KvQuota};
 pub use number::WORK_MAX;
-pub use records::{NewRecord, RecordChain, Recorded};
+pub use record_chain::RecordChain;
+pub use records::{NewRecord, Recorded};
 pub use settlements::{Settlement, SettlementRow};
 pub use shares::SLICE_MS;
-pub use statistics::{CreditLine, MinerAccount, MinerSummary, Span, Statistics, WorkerSummary};
+pub use statistics::{
+    CreditLine, Credits, MinerAccount, MinerSummary, Span, Statistics, WorkerSummary,
+};
 pub use store::{Booking, Durability, Store, StoreOptions};
 pub use swaps::{NewSwap, Quarantined, Swap, SwapId, SwapStep};
 pub use takeovers::{Rollback, TakenOver, Takeover, Unpaid};

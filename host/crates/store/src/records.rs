@@ -1,25 +1,48 @@
 //! Records of settlements, chained: each names the hash of the one before it. Written in the
-//! transaction of its settlement, read for export, and verified as a whole.
+//! transaction of its settlement, and read for export.
 
 use chimera_ledger::{
-    Account, AccountName, Body, Hash256, Header, Proposal, Reason, Record, Request, Salt,
-    SaltedKey, transfers_hash,
+    Account, AccountName, Body, Hash256, Header, Proposal, Record, Request, Salt, SaltedKey,
 };
 use sqlx::SqliteConnection;
 
-use crate::books::read_transfers;
 use crate::number::{int, uint};
 use crate::scheme_states::keep_state;
 use crate::store::named;
 use crate::{Settlement, Store, StoreError};
 
-/// What is recorded with a settlement; its place in the chain is given by the books.
+/// What is recorded with a settlement; its place in the chain is given by the books. Encoded
+/// before the transaction, in which shares wait.
 #[derive(Debug, Clone)]
 pub struct NewRecord {
-    /// The facts, with no place yet.
-    pub header: Header,
-    /// The rows.
-    pub body: Body,
+    header: Header,
+    accounts: Vec<u8>,
+    request: Vec<u8>,
+    outcome: Vec<u8>,
+    /// Before and after.
+    states: [Vec<u8>; 2],
+}
+
+impl NewRecord {
+    /// The record of these facts, which have no place yet, and these rows.
+    pub fn new(
+        header: Header,
+        accounts: &[SaltedKey],
+        request: &Request,
+        outcome: &Proposal,
+    ) -> Self {
+        let mut keys = Vec::with_capacity(32 * accounts.len());
+        for key in accounts {
+            keys.extend_from_slice(key.as_bytes());
+        }
+        Self {
+            header,
+            accounts: keys,
+            request: request.to_bytes_without_state(),
+            outcome: outcome.to_bytes_without_state(),
+            states: [request.state.clone(), outcome.state.clone()],
+        }
+    }
 }
 
 /// A record as the ledger keeps it.
@@ -31,22 +54,9 @@ pub struct Recorded {
     pub hash: Hash256,
 }
 
-/// What a verification of the records went through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RecordChain {
-    /// Records in the chain.
-    pub records: u64,
-    /// Of them, those that can be recomputed: their states are still kept.
-    pub recomputable: u64,
-    /// Settlements of before records were kept.
-    pub unrecorded: u64,
-    /// Hash of the last record.
-    pub head: Hash256,
-}
-
 /// A record's columns with both states, as far as they are kept.
 #[derive(sqlx::FromRow)]
-struct Columns {
+pub(crate) struct Columns {
     header: String,
     hash: Vec<u8>,
     accounts: Vec<u8>,
@@ -92,7 +102,7 @@ impl Store {
         named("read a record with its rows", async {
             let mut connection = self.readers.acquire().await?;
             let Some(columns) = read(&mut connection, number).await? else { return Ok(None) };
-            let kept = columns.before.is_some() && columns.after.is_some();
+            let kept = columns.states_are_kept();
             let record = columns.record()?;
             if kept { Ok(Some(record)) } else { Err(StoreError::StateNotKept(record.header.key)) }
         })
@@ -150,116 +160,13 @@ impl Store {
         })
         .await?;
         match key {
-            Some((key,)) => Ok(self.settlement(&key).await?.map(|(settlement, _)| settlement)),
+            Some((key,)) => self.settlement_alone(&key).await,
             None => Ok(None),
         }
     }
-
-    /// Goes through all records in order: each is what its hash says, names the one before
-    /// it, and agrees with its settlement, its transfers and its rows; none is missing.
-    ///
-    /// # Errors
-    /// At the first that disagrees, with its number and what is wrong; or when the database
-    /// cannot be read.
-    pub async fn verify_records(&self) -> Result<RecordChain, StoreError> {
-        named("verify the records", async {
-            let mut connection = self.readers.acquire().await?;
-            let settlements: Vec<(i64, String)> =
-                sqlx::query_as("SELECT number, key FROM settlement ORDER BY number")
-                    .fetch_all(&mut *connection)
-                    .await?;
-            let mut chain = RecordChain::default();
-            let mut expected = None;
-            for (number, key) in settlements {
-                let number = uint("a settlement's number", number)?;
-                let broken = |why: String| {
-                    let key = key.clone();
-                    StoreError::RecordsDisagree { number, key, why }
-                };
-                if expected.is_some_and(|expected| expected != number) {
-                    return Err(broken("the settlement before it is missing".to_owned()));
-                }
-                let Some(columns) = read(&mut connection, number).await? else {
-                    if chain.records > 0 {
-                        return Err(broken("it has no record".to_owned()));
-                    }
-                    chain.unrecorded += 1;
-                    continue;
-                };
-                expected = Some(number + 1);
-                let kept = columns.before.is_some() && columns.after.is_some();
-                let record = columns.record()?;
-                let link = (record.header.number, record.header.previous);
-                if link != (number, chain.head) {
-                    return Err(broken("it does not follow the record before it".to_owned()));
-                }
-                if let Some(why) = disagreement(&record, kept) {
-                    return Err(broken(why));
-                }
-                if let Some(why) = check_books(&mut connection, number, &record.header).await? {
-                    return Err(broken(why));
-                }
-                chain.head = record.hash;
-                chain.records += 1;
-                chain.recomputable += u64::from(kept);
-            }
-            Ok(chain)
-        })
-        .await
-    }
 }
 
-/// What a record says against itself.
-fn disagreement(record: &Record, kept: bool) -> Option<String> {
-    if kept {
-        return record.differences().first().map(ToString::to_string);
-    }
-    let (header, body) = (&record.header, record.body.as_ref()?);
-    if header.hash() != record.hash {
-        return Some("its header has another hash".to_owned());
-    }
-    let same = body.request.digest_with(&header.state_in) == header.request
-        && body.outcome.digest_with(&header.state_out) == header.outcome;
-    (!same).then(|| "its rows have another digest".to_owned())
-}
-
-/// What the settlement and its transfers say against the record.
-async fn check_books(
-    connection: &mut SqliteConnection,
-    number: u64,
-    header: &Header,
-) -> Result<Option<String>, StoreError> {
-    type Row = (String, i64, i64, i64, Vec<u8>, Vec<u8>, i64, i64);
-    let number = int("number", number)?;
-    let row: Row = sqlx::query_as(
-        "SELECT key, generation, from_seq, to_seq, digest, config_hash, carry_in, carry_out
-         FROM settlement WHERE number = ?1",
-    )
-    .bind(number)
-    .fetch_one(&mut *connection)
-    .await?;
-    let decider = &header.decider;
-    let recorded: Row = (
-        header.key.clone(),
-        decider.generation.into(),
-        int("sequence number", header.from_seq)?,
-        int("sequence number", header.to_seq)?,
-        decider.digest.as_bytes().to_vec(),
-        decider.config_hash.as_bytes().to_vec(),
-        int("carry", header.carry_in)?,
-        int("carry", header.carry_out)?,
-    );
-    if row != recorded {
-        return Ok(Some("the settlement says something else than its record".to_owned()));
-    }
-    let transfers = read_transfers(connection, number).await?;
-    let booked: Vec<_> =
-        transfers.into_iter().filter(|transfer| transfer.reason != Reason::Reversal).collect();
-    let same = transfers_hash(&booked) == header.transfers;
-    Ok((!same).then(|| "its transfers are not those that were recorded".to_owned()))
-}
-
-async fn read(
+pub(crate) async fn read(
     connection: &mut SqliteConnection,
     number: u64,
 ) -> Result<Option<Columns>, StoreError> {
@@ -268,8 +175,13 @@ async fn read(
 }
 
 impl Columns {
+    /// Whether it can be recomputed.
+    pub(crate) const fn states_are_kept(&self) -> bool {
+        self.before.is_some() && self.after.is_some()
+    }
+
     /// The record; states that are no longer kept are empty in it.
-    fn record(self) -> Result<Record, StoreError> {
+    pub(crate) fn record(self) -> Result<Record, StoreError> {
         let damaged = |error| StoreError::Corrupt(format!("the rows of a record: {error}"));
         let mut request = Request::from_bytes(&self.request).map_err(damaged)?;
         let mut outcome = Proposal::from_bytes(&self.outcome).map_err(damaged)?;
@@ -295,11 +207,11 @@ pub(crate) async fn insert_record(
             .fetch_optional(&mut *tx)
             .await?;
     let previous = previous.map_or(Ok(Hash256::ZERO), |(hash,)| hash_of(&hash))?;
-    let Body { accounts, request, outcome, .. } = &record.body;
+    let NewRecord { accounts, request, outcome, states, .. } = record;
     let header = record.header.clone().chained(uint("a settlement's number", number)?, previous);
-    keep_state(tx, &request.state).await?;
-    keep_state(tx, &outcome.state).await?;
-    let accounts: Vec<u8> = accounts.iter().flat_map(|key| *key.as_bytes()).collect();
+    for state in states {
+        keep_state(tx, state).await?;
+    }
     sqlx::query(
         "INSERT INTO settlement_record (settlement, header, hash, state_in, state_out, accounts,
                                         request, outcome)
@@ -311,8 +223,8 @@ pub(crate) async fn insert_record(
     .bind(header.state_in.as_bytes().as_slice())
     .bind(header.state_out.as_bytes().as_slice())
     .bind(accounts)
-    .bind(request.to_bytes_without_state())
-    .bind(outcome.to_bytes_without_state())
+    .bind(request)
+    .bind(outcome)
     .execute(tx)
     .await?;
     Ok(())
@@ -323,7 +235,7 @@ fn header_of(text: &str) -> Result<Header, StoreError> {
         .map_err(|error| StoreError::Corrupt(format!("the header of a record: {error}")))
 }
 
-fn hash_of(bytes: &[u8]) -> Result<Hash256, StoreError> {
+pub(crate) fn hash_of(bytes: &[u8]) -> Result<Hash256, StoreError> {
     let bytes = bytes.try_into();
     bytes.map(Hash256::from_bytes).map_err(|_| StoreError::Corrupt("a hash".to_owned()))
 }

@@ -216,7 +216,19 @@ impl Store {
         .await
     }
 
-    /// Where the next interval of an accruing generation begins: what it settled last, or
+    /// The same without its transfers, of which there may be a million.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn settlement_alone(&self, key: &str) -> Result<Option<Settlement>, StoreError> {
+        named("find a settlement", async {
+            let mut connection = self.readers.acquire().await?;
+            find(&mut connection, key).await?.map(settlement).transpose()
+        })
+        .await
+    }
+
+    /// Where the next interval of an accruing generation begins: where it settled one last, or
     /// where it took over.
     ///
     /// # Errors
@@ -225,6 +237,28 @@ impl Store {
         named("find the next interval", async {
             let mut connection = self.readers.acquire().await?;
             Ok(due_interval(&mut connection, generation).await?.0)
+        })
+        .await
+    }
+
+    /// When the next interval of an accruing generation begins, ms since the Unix epoch: when
+    /// it booked one last, or when it took over.
+    ///
+    /// # Errors
+    /// When the generation is unknown, or the database cannot be read.
+    pub async fn interval_started_ms(&self, generation: GenerationId) -> Result<u64, StoreError> {
+        named("find the time of the next interval", async {
+            let row: Option<(i64,)> = sqlx::query_as(
+                "SELECT coalesce((SELECT booked_ms FROM settlement
+                                  WHERE generation = this.id AND block IS NULL
+                                  ORDER BY to_seq DESC, number DESC LIMIT 1), this.begun_ms)
+                 FROM generation AS this WHERE this.id = ?1",
+            )
+            .bind(generation.0)
+            .fetch_optional(&self.readers)
+            .await?;
+            let (at,) = row.ok_or(StoreError::UnknownGeneration(generation.0))?;
+            uint("a time", at)
         })
         .await
     }

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use chimera_ledger::{Account, AccountName, BlockState, Reason};
+use chimera_ledger::{Account, AccountName, Amount, BlockState, Reason};
 use chimera_pow::Work;
 use chimera_work::WorkerId;
 
 use crate::number::{fee, int, paired, uint, uint32};
 use crate::store::named;
 use crate::workers::miner;
-use crate::{SLICE_MS, Store, StoreError};
+use crate::{Recorded, SLICE_MS, Store, StoreError};
 
 /// Lines of credit shown for one account.
 const CREDIT_LINES_MAX: u32 = 100;
@@ -109,6 +109,19 @@ pub struct CreditLine {
     pub reason: Reason,
     /// When, ms since the Unix epoch.
     pub booked_at_ms: u64,
+}
+
+/// What a settlement paid to miners.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credits {
+    /// Accounts that got something.
+    pub accounts: u64,
+    /// What they got together, in base units.
+    pub credited: u128,
+    /// What the pool kept, in base units.
+    pub pool_fee: u128,
+    /// The largest credits, largest first, as many as were asked for.
+    pub largest: Vec<(AccountName, Amount, Reason)>,
 }
 
 /// Columns of an account in a list.
@@ -216,6 +229,70 @@ impl Store {
             rows.iter().map(|row| summary(row, slice)).collect()
         })
         .await
+    }
+
+    /// What a settlement paid, with its `limit` largest credits; reversals do not count. The
+    /// sums are those of its record, if it has one: nothing is added up.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn credits(
+        &self,
+        number: u64,
+        record: Option<&Recorded>,
+        limit: u32,
+    ) -> Result<Credits, StoreError> {
+        named("list the largest credits", async {
+            // In the words of the index `transfer_largest`, or it is not used.
+            let rows: Vec<(String, i64, String)> = sqlx::query_as(
+                "SELECT account.name, transfer.amount, transfer.reason
+                 FROM transfer JOIN account ON account.id = transfer.credit
+                 WHERE transfer.settlement = ?1 AND transfer.reason IN ('reward', 'accrual')
+                 ORDER BY transfer.amount DESC, transfer.number DESC LIMIT ?2",
+            )
+            .bind(int("number", number)?)
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
+            let credit = |(name, amount, reason): (String, i64, String)| {
+                let reason =
+                    reason.parse().map_err(|error| StoreError::Corrupt(format!("{error}")))?;
+                Ok((miner(&name)?, Amount::from_units(uint("an amount", amount)?), reason))
+            };
+            let mut largest: Vec<(AccountName, Amount, Reason)> =
+                rows.into_iter().map(credit).collect::<Result<_, StoreError>>()?;
+            largest.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+            let (accounts, credited, pool_fee) = match record {
+                Some(Recorded { header, .. }) => {
+                    (header.paid, header.credited.into(), header.pool_fee.into())
+                }
+                None => self.sums_of_transfers(number).await?,
+            };
+            Ok(Credits { accounts, credited, pool_fee, largest })
+        })
+        .await
+    }
+
+    /// Miners paid, what they got together, and the pool's fee, from the transfers.
+    async fn sums_of_transfers(&self, number: u64) -> Result<(u64, u128, u128), StoreError> {
+        let rows: Vec<(bool, i64, i64, i64)> = sqlx::query_as(
+            "SELECT reason = 'fee' AS fee, count(*), sum(amount >> 31), sum(amount & 2147483647)
+             FROM transfer WHERE settlement = ?1 AND reason IN ('reward', 'accrual', 'fee')
+             GROUP BY fee",
+        )
+        .bind(int("number", number)?)
+        .fetch_all(&self.readers)
+        .await?;
+        let mut sums = (0, 0, 0);
+        for (is_fee, count, high, low) in rows {
+            let sum = (u128::from(uint("a sum", high)?) << 31) + u128::from(uint("a sum", low)?);
+            if is_fee {
+                sums.2 = sum;
+            } else {
+                (sums.0, sums.1) = (uint("a count", count)?, sum);
+            }
+        }
+        Ok(sums)
     }
 
     /// One account with its workers, balance and latest movements; `None` if no worker

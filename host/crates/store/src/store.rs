@@ -21,6 +21,9 @@ pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// Enough for the API beside a settlement reading its window.
 const READERS_MAX: u32 = 4;
+/// What the writer keeps of the file in memory, in KiB. A large settlement writes all over its
+/// indices; with SQLite's 2 MB nearly every row reads a page again.
+const WRITER_CACHE_KIB: u32 = 64 << 10;
 /// Checkpoints and a slow disk hold the file for milliseconds; this is a defect.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const LOCK_ATTEMPTS: u32 = 20;
@@ -101,7 +104,7 @@ impl Store {
                 .before_acquire(|connection, _| {
                     Box::pin(async move { Ok(!connection.is_in_transaction()) })
                 })
-                .connect_with(file.clone())
+                .connect_with(file.clone().pragma("cache_size", format!("-{WRITER_CACHE_KIB}")))
                 .await?;
             migrate(&writer).await?;
             let readers = lasting()

@@ -1,6 +1,6 @@
 //! A generation takes over its slot: one transaction writes it with its place in the log, the
-//! state it begins with, the state of its predecessor, and the end of the swap that brought
-//! it. Before that transaction nothing has changed; after it everything has.
+//! state it begins with, and the end of the swap that brought it. Before that transaction
+//! nothing has changed; after it everything has.
 
 use chimera_ledger::SchemeKind;
 use sqlx::SqliteConnection;
@@ -88,7 +88,7 @@ impl Store {
     ) -> Result<TakenOver, StoreError> {
         named("let a generation take over", async {
             let mut tx = self.begin().await?;
-            let previous_state = check_previous(&mut tx, takeover).await?;
+            check_previous(&mut tx, takeover).await?;
             let pays_held = pays_held(&mut tx, takeover).await?;
             let undone = takeover.undone();
             let takes_unsettled = undone.is_some() || pays_held;
@@ -98,7 +98,7 @@ impl Store {
             };
             let new = NewGeneration { from_seq, ..takeover.generation.clone() };
             let id = insert(&mut tx, &new, now_ms).await?;
-            describe(&mut tx, id, takeover, previous_state).await?;
+            describe(&mut tx, id, takeover).await?;
             if let Some(previous) = takeover.previous {
                 end(&mut tx, previous, undone, now_ms).await?;
             }
@@ -193,21 +193,16 @@ impl Store {
     }
 }
 
-/// What was to be in force is, and what was to be inherited has not moved. Gives the state of
-/// the one in force.
-async fn check_previous(
-    tx: &mut SqliteConnection,
-    takeover: &Takeover,
-) -> Result<Option<Vec<u8>>, StoreError> {
+/// What was to be in force is, and what was to be inherited has not moved.
+async fn check_previous(tx: &mut SqliteConnection, takeover: &Takeover) -> Result<(), StoreError> {
     let slot = &takeover.generation.slot;
     let moved = || StoreError::GenerationMoved { slot: slot.clone() };
-    let current: Option<(i64, Vec<u8>)> =
-        sqlx::query_as("SELECT id, state FROM generation WHERE slot = ?1 ORDER BY id DESC LIMIT 1")
+    let in_force: Option<(i64,)> =
+        sqlx::query_as("SELECT id FROM generation WHERE slot = ?1 ORDER BY id DESC LIMIT 1")
             .bind(slot)
             .fetch_optional(&mut *tx)
             .await?;
-    let in_force = current.as_ref().map(|(id, _)| *id);
-    if in_force != takeover.previous.map(|id| id.0.into()) {
+    if in_force.map(|(id,)| id) != takeover.previous.map(|id| id.0.into()) {
         return Err(moved());
     }
     if let Some((from, state)) = &takeover.inherits {
@@ -226,7 +221,7 @@ async fn check_previous(
             return Err(moved());
         }
     }
-    Ok(current.map(|(_, state)| state))
+    Ok(())
 }
 
 /// Whether work that the one in force cannot pay goes to its successor.
@@ -265,11 +260,9 @@ async fn describe(
     tx: &mut SqliteConnection,
     id: GenerationId,
     takeover: &Takeover,
-    previous_state: Option<Vec<u8>>,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE generation SET grants = ?2, begun_by = ?3, settings = ?4, previous = ?5,
-                previous_state = ?6
+        "UPDATE generation SET grants = ?2, begun_by = ?3, settings = ?4, previous = ?5
          WHERE id = ?1",
     )
     .bind(id.0)
@@ -277,7 +270,6 @@ async fn describe(
     .bind(&takeover.by)
     .bind(takeover.settings.as_slice())
     .bind(takeover.previous.map(|id| id.0))
-    .bind(previous_state)
     .execute(tx)
     .await?;
     Ok(())

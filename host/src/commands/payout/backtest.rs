@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use chimera_plugin::{Engines, Grants, PayoutScheme};
-use chimera_store::Store;
 use clap::Args;
 use serde_json::json;
 
+use super::ledger::LedgerArgs;
 use crate::commands::{Exit, arguments, say};
 use comparison::Comparison;
 use since::Since;
@@ -32,9 +32,12 @@ pub struct BacktestArgs {
     /// Only blocks found since a day (2026-01-31, UTC), or the last so many blocks
     #[arg(long, value_name = "DATE|BLOCKS")]
     pub since: Option<Since>,
-    /// The pool's data directory
-    #[arg(long, default_value = "data", value_name = "DIRECTORY")]
-    pub data_dir: PathBuf,
+    /// Settings of the pool (TOML), for its data directory
+    #[arg(long, env = "CHIMERA_CONFIG", value_name = "FILE")]
+    pool_config: Option<PathBuf>,
+    /// The data directory itself
+    #[arg(long, value_name = "DIRECTORY")]
+    data_dir: Option<PathBuf>,
     /// Every account at every block, as CSV
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
@@ -53,11 +56,11 @@ pub struct BacktestArgs {
 /// there is nothing to compare, or when a file cannot be written.
 pub async fn backtest(args: BacktestArgs) -> anyhow::Result<Exit> {
     let (scheme, config) = (args.scheme.clone(), args.config.clone());
-    let cache = args.data_dir.join("compiled");
+    // `--config` is the scheme's here.
+    let ledger = LedgerArgs { config: args.pool_config.clone(), data_dir: args.data_dir.clone() };
+    let cache = ledger.data_dir()?.join("compiled");
     let scheme = tokio::task::spawn_blocking(move || load(&scheme, &config, cache)).await??;
-    let path = args.data_dir.join("pool.sqlite");
-    let store = Store::open_to_read(&path).await;
-    let store = store.with_context(|| format!("cannot read the ledger {}", path.display()))?;
+    let store = ledger.open().await?;
     let steps = replay::replay(&store, scheme.into(), args.since).await?;
     anyhow::ensure!(
         !steps.is_empty(),

@@ -13,20 +13,24 @@ use crate::config::Config;
 pub(super) struct LedgerArgs {
     /// Settings of the pool (TOML), for its data directory
     #[arg(short, long, env = "CHIMERA_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// The data directory itself
     #[arg(long, value_name = "DIRECTORY", conflicts_with = "config")]
-    data_dir: Option<PathBuf>,
+    pub(super) data_dir: Option<PathBuf>,
 }
 
 impl LedgerArgs {
-    pub(super) async fn open(&self) -> anyhow::Result<Store> {
-        let data_dir = match (&self.data_dir, &self.config) {
+    /// The pool's data directory.
+    pub(super) fn data_dir(&self) -> anyhow::Result<PathBuf> {
+        Ok(match (&self.data_dir, &self.config) {
             (Some(data_dir), _) => data_dir.clone(),
             (None, Some(path)) => Config::load(path)?.pool.data_dir,
             (None, None) => Config::from_environment()?.pool.data_dir,
-        };
-        let opened = Store::open_to_read(&data_dir.join("pool.sqlite")).await;
+        })
+    }
+
+    pub(super) async fn open(&self) -> anyhow::Result<Store> {
+        let opened = Store::open_to_read(&self.data_dir()?.join("pool.sqlite")).await;
         opened.context("the ledger cannot be opened; --data-dir or --config says where it is")
     }
 }
@@ -38,7 +42,7 @@ pub(super) async fn find(store: &Store, what: Option<&str>) -> anyhow::Result<Se
         let latest = store.settlements(1, None).await?.into_iter().next();
         return latest.context("nothing was settled yet");
     };
-    if let Some((settlement, _)) = store.settlement(what).await? {
+    if let Some(settlement) = store.settlement_alone(what).await? {
         return Ok(settlement);
     }
     if let Some(number) = what.strip_prefix('#').and_then(|number| number.parse::<u64>().ok()) {

@@ -166,3 +166,33 @@ async fn pages_follow_each_other_to_the_end_without_gap_or_repetition() {
         assert_ne!(all["items"], json!([]), "{list}");
     }
 }
+
+/// Defect: a page of payouts read all their transfers. It shows a hundred credits of each,
+/// largest first, and says how many there are.
+#[tokio::test]
+async fn payouts_of_many_accounts_are_paged_and_show_the_largest_credits() {
+    let scene = Scene::filled().await;
+    for end in 1..=3 {
+        scene.pay_many(end, 150).await;
+    }
+    let mut seen = vec![];
+    let mut path = Some("/api/v1/payouts?limit=2".to_owned());
+    while let Some(at) = path {
+        let page = scene.good(&at).await;
+        for item in page["items"].as_array().expect("a list") {
+            seen.push(item["key"].as_str().expect("a key").to_owned());
+            if item["block"].is_string() {
+                continue;
+            }
+            assert_eq!(item["accounts"], 150);
+            assert_eq!(item["credited"]["units"], (150 * 151 / 2).to_string());
+            let credits = item["credits"].as_array().expect("a list");
+            let units = |credit: &Value| credit["amount"]["units"].as_str()?.parse::<u64>().ok();
+            let shown: Vec<_> = credits.iter().filter_map(units).collect();
+            assert_eq!(shown, (51..=150).rev().collect::<Vec<_>>());
+        }
+        path = page["next"].as_str().map(str::to_owned);
+    }
+    let intervals = ["2-3", "1-2", "0-1"].map(|range| format!("interval:1:{range}"));
+    assert_eq!(seen, [&intervals[..], &["block:b1".to_owned()]].concat());
+}

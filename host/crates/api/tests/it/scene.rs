@@ -124,6 +124,34 @@ impl Scene {
         self.store.settle(&row, &transfers).await.expect("settled");
     }
 
+    /// Pays the share before `end` to so many accounts: 1, 2, 3, ... base units.
+    pub(crate) async fn pay_many(&self, end: u64, accounts: u64) {
+        let row = SettlementRow {
+            key: format!("interval:1:{}-{end}", end - 1),
+            generation: GenerationId(1),
+            block: None,
+            from_seq: end - 1,
+            to_seq: end,
+            digest: DIGEST,
+            config_hash: [8; 32],
+            notes: "[]".to_owned(),
+            state: vec![],
+            carry_in: 0,
+            carry_out: 0,
+            booked_at_ms: NOW_MS,
+        };
+        let transfers: Vec<Transfer> = (1..=accounts)
+            .map(|units| Transfer {
+                key: format!("{}/{units}", row.key),
+                debit: "pool:reserve".parse().expect("an account"),
+                credit: format!("miner:m{units}").parse().expect("an account"),
+                amount: Amount::from_units(units),
+                reason: Reason::Accrual,
+            })
+            .collect();
+        self.store.settle(&row, &transfers).await.expect("settled");
+    }
+
     /// Publishes another snapshot.
     pub(crate) fn publish(&self, change: impl FnOnce(&mut Snapshot)) {
         let mut snapshot = running();

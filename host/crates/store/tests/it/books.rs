@@ -1,9 +1,9 @@
 //! Settlements: booked once, balanced, undone only by more transfers.
 
-use chimera_ledger::{BlockState, SchemeKind};
-use chimera_store::{Booking, Store, StoreError};
+use chimera_ledger::{BlockState, Reason, SchemeKind};
+use chimera_store::{Booking, SettlementRow, Store, StoreError};
 
-use crate::scene::{Scene, interval, miner, settlement, transfers};
+use crate::scene::{Scene, interval, miner, scheme, settlement, transfers};
 
 const SPLIT: [&str; 3] = [
     "chain:reward -> miner:ann 600",
@@ -124,11 +124,11 @@ async fn nobody_spends_a_carry_twice() {
     scene.ripen("b2").await;
     scene.ripen("b3").await;
     let leaves = settlement("b1", generation);
-    let leaves = chimera_store::SettlementRow { carry_out: 7, ..leaves };
+    let leaves = SettlementRow { carry_out: 7, ..leaves };
     let lines = ["chain:reward -> miner:ann 993", "chain:reward -> pool:carry 7"];
     scene.store.settle(&leaves, &transfers(&leaves, &lines)).await.unwrap();
 
-    let takes = |id| chimera_store::SettlementRow { carry_in: 7, ..settlement(id, generation) };
+    let takes = |id| SettlementRow { carry_in: 7, ..settlement(id, generation) };
     let lines = ["pool:carry -> chain:reward 7", "chain:reward -> miner:bob 1007"];
     scene.store.settle(&takes("b2"), &transfers(&takes("b2"), &lines)).await.unwrap();
     assert_eq!(scene.balance("pool:carry").await, 0);
@@ -152,6 +152,7 @@ async fn t16_an_interval_of_work_is_paid_once() {
     assert_eq!(pay(&scene, 0, 2).await.unwrap(), Booking::Booked);
     assert_eq!(pay(&scene, 0, 2).await.unwrap(), Booking::AlreadyBooked);
     assert_eq!(scene.store.interval_start(pps).await.unwrap(), 2);
+    assert_eq!(scene.store.interval_started_ms(pps).await.unwrap(), 7);
     // An overlap, a hole, and shares that do not exist yet.
     for (from, to) in [(1, 3), (0, 3), (3, 4), (2, 5)] {
         let error = pay(&scene, from, to).await.unwrap_err();
@@ -266,4 +267,53 @@ async fn a_reader_sees_the_books_and_cannot_change_them() {
     std::fs::write(&missing, b"").unwrap();
     let refused = Store::open_to_read(&missing).await;
     assert!(matches!(refused, Err(StoreError::OlderSchema { found: 0, .. })));
+}
+
+/// Defect: after a restart an interval was said to begin when its generation did, whatever had
+/// been settled since. Its beginning is where the ledger has the end of the one before.
+#[tokio::test]
+async fn an_interval_begins_when_the_one_before_it_was_booked_also_after_a_crash() {
+    let mut scene = Scene::new().await;
+    let pps = scene.store.begin_generation(&scheme(SchemeKind::Hybrid, 0), 3).await.unwrap();
+    assert_eq!(scene.store.interval_started_ms(pps).await.unwrap(), 3);
+    scene.log("ann 1/9, ann 1/9").await;
+    let first = SettlementRow { booked_at_ms: 50, ..interval(0, 1, pps) };
+    scene.store.settle(&first, &[]).await.unwrap();
+    scene.found("b1", "ann").await;
+    scene.ripen("b1").await;
+    let block = SettlementRow { booked_at_ms: 60, ..settlement("b1", pps) };
+    let paid = transfers(&block, &["chain:reward -> pool:reserve 1000"]);
+    scene.store.settle(&block, &paid).await.unwrap();
+    let scene = scene.crash().await;
+    assert_eq!(scene.store.interval_started_ms(pps).await.unwrap(), 50, "a block ends no interval");
+    let unknown = scene.store.interval_started_ms(chimera_store::GenerationId(99)).await;
+    assert!(matches!(unknown, Err(StoreError::UnknownGeneration(99))));
+}
+
+/// Defect: a list read every transfer of a settlement to show a hundred of them.
+#[tokio::test]
+async fn the_largest_credits_are_found_among_many() {
+    let mut scene = Scene::new().await;
+    let pps = scene.generation(SchemeKind::Accrue).await;
+    scene.log("ann 1/9, ann 1/9").await;
+    for (from, to, rows) in [(0, 1, 1_500_u64), (1, 2, 3)] {
+        let row = interval(from, to, pps);
+        // Amounts from 1 to the number of rows, in no order.
+        let lines: Vec<String> = (0..rows)
+            .map(|line| format!("pool:reserve -> miner:m{line} {}", line * 7 % rows + 1))
+            .collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let mut booked = transfers(&row, &lines);
+        let mut fee = transfers(&row, &["pool:reserve -> pool:fee 9"]).remove(0);
+        (fee.key, fee.reason) = (format!("{}/fee", row.key), Reason::Fee);
+        booked.push(fee);
+        scene.store.settle(&row, &booked).await.unwrap();
+    }
+    let found = scene.store.credits(1, None, 100).await.unwrap();
+    let amounts: Vec<u64> = found.largest.iter().map(|(_, amount, _)| amount.units()).collect();
+    assert_eq!(amounts, (1_401..=1_500).rev().collect::<Vec<_>>());
+    assert_eq!((found.accounts, found.credited), (1_500, 1_500 * 1_501 / 2));
+    assert_eq!(found.pool_fee, 9);
+    let found = scene.store.credits(2, None, 100).await.unwrap();
+    assert_eq!((found.accounts, found.credited, found.largest.len()), (3, 6, 3));
 }

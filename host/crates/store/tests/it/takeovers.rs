@@ -290,3 +290,47 @@ async fn a_quarantine_holds_until_it_is_lifted() {
     }
     assert!(scene.store.quarantined().await.unwrap().is_empty());
 }
+
+/// Defect: components that were refused stayed in the ledger for ever.
+#[tokio::test]
+async fn components_nothing_names_are_let_go_of() {
+    let scene = Scene::new().await;
+    let store = &scene.store;
+    let first = scene.took_over(SchemeKind::Distribute, None).await;
+    let new = NewSwap {
+        slot: "payout".into(),
+        component: "payout-x".into(),
+        config: "{}".into(),
+        grants: vec![],
+        by: "a test".into(),
+        settings: [3; 32],
+    };
+    let (refused, open, failed) = ([1; 32], [2; 32], [4; 32]);
+    for (digest, ends) in [(refused, true), (open, false), (failed, true)] {
+        let swap = store.begin_swap(&new, 1).await.unwrap();
+        store.stage_swap(swap, (&digest, b"wasm"), ("{}", None), "", 2).await.unwrap();
+        if ends {
+            store.end_swap(swap, "refused", "it does not add up", 3).await.unwrap();
+        }
+    }
+    let quarantined = Quarantined {
+        digest: failed,
+        config: None,
+        name: "payout-x".into(),
+        why: "it failed".into(),
+        since_ms: 4,
+    };
+    let rollback =
+        Rollback { why: "it failed".into(), undone: false, quarantine: Some(quarantined) };
+    let back =
+        Takeover { rollback: Some(rollback), ..takeover(SchemeKind::Distribute, Some(first.id)) };
+    store.take_over(&back, 4).await.unwrap();
+    for kept in [vec![open, failed, DIGEST], vec![open, DIGEST]] {
+        assert_eq!(store.forget_components().await.unwrap(), kept);
+        assert_eq!(store.component_bytes(&refused).await.unwrap(), None);
+        store.lift_quarantine(&failed, "a test", 5).await.unwrap();
+    }
+    // The history still says which it was.
+    let swaps = store.swaps(None, 9, None).await.unwrap();
+    assert_eq!(swaps.last().unwrap().digest, Some(refused));
+}

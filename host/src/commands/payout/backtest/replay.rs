@@ -10,9 +10,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use chimera_ledger::{Account, BlockState, Distribution, Event, Limits, Request, SCORE_PER_BLOCK};
+use chimera_ledger::{
+    Account, AccountName, BlockState, Distribution, Event, Limits, Request, SCORE_PER_BLOCK,
+};
 use chimera_plugin::PayoutScheme;
-use chimera_store::{Block, Settlement, Store, Window, WindowQuery};
+use chimera_store::{Block, Settlement, SettlementRow, Store, Window, WindowQuery};
 
 use super::comparison::Step;
 use super::since::Since;
@@ -68,7 +70,7 @@ pub(super) async fn replay(
     Ok(steps)
 }
 
-/// What was paid for the block, and for intervals of work that ended since the one before.
+/// What was paid for the block, and for the work since the one before.
 async fn add_paid(
     store: &Store,
     settlements: &[Settlement],
@@ -76,21 +78,87 @@ async fn add_paid(
     from_seq: u64,
     step: &mut Step,
 ) -> anyhow::Result<()> {
-    let counts = |settlement: &&Settlement| match &settlement.row.block {
-        Some(id) => *id == block.id,
-        None => settlement.row.to_seq > from_seq && settlement.row.to_seq <= block.seq,
-    };
-    for settlement in settlements.iter().filter(counts) {
-        let found = store.settlement(&settlement.row.key).await?;
-        let (row, transfers) = found.context("a settlement is gone from the record")?;
-        for transfer in transfers {
-            if let Account::Miner(name) = &transfer.credit {
-                step.accounts.entry(name.to_string()).or_default().0 += transfer.amount.units();
-            }
+    for settlement in settlements {
+        let row = &settlement.row;
+        let paid = match &row.block {
+            Some(id) if *id == block.id => paid_by(store, &row.key).await?,
+            Some(_) => continue,
+            None if row.to_seq <= from_seq || row.from_seq >= block.seq => continue,
+            None => paid_between(store, row, from_seq, block.seq).await?,
+        };
+        for (name, amount) in paid {
+            step.accounts.entry(name.to_string()).or_default().0 += amount;
         }
-        step.carried.0 += i128::from(row.row.carry_in) - i128::from(row.row.carry_out);
+        step.carried.0 += i128::from(row.carry_in) - i128::from(row.carry_out);
     }
     Ok(())
+}
+
+/// What a settlement paid, in base units.
+async fn paid_by(store: &Store, key: &str) -> anyhow::Result<BTreeMap<AccountName, u64>> {
+    let found = store.settlement(key).await?;
+    let (_, transfers) = found.context("a settlement is gone from the record")?;
+    let mut paid = BTreeMap::new();
+    for transfer in transfers {
+        if let Account::Miner(name) = transfer.credit {
+            *paid.entry(name).or_default() += transfer.amount.units();
+        }
+    }
+    Ok(paid)
+}
+
+/// What an interval paid for its shares after one and up to another.
+///
+/// A scheme is told each account's work in an interval and not when it was done, so all of it
+/// was paid alike: part of the work is that part of the amount. Counted from the interval's
+/// beginning and rounded down, so that its parts are together what it paid, to the last unit.
+async fn paid_between(
+    store: &Store,
+    row: &SettlementRow,
+    after: u64,
+    upto: u64,
+) -> anyhow::Result<BTreeMap<AccountName, u64>> {
+    let paid = paid_by(store, &row.key).await?;
+    if after <= row.from_seq && row.to_seq <= upto {
+        return Ok(paid);
+    }
+    let all = work_of(store, row.from_seq, row.to_seq).await?;
+    let before = work_of(store, row.from_seq, after.max(row.from_seq)).await?;
+    let until = work_of(store, row.from_seq, upto.min(row.to_seq)).await?;
+    let part = |(name, amount): (AccountName, u64)| {
+        let of = |work: &BTreeMap<AccountName, u64>| work.get(&name).copied().unwrap_or(0);
+        let whole = of(&all);
+        anyhow::ensure!(
+            whole > 0,
+            "{} cannot be divided at a block: it paid {amount} to {name}, of whom the share log \
+             has no work in it; --since a later day leaves it out",
+            row.key
+        );
+        let upto = |work: u64| u128::from(amount) * u128::from(work) / u128::from(whole);
+        let part = upto(of(&until).min(whole)) - upto(of(&before).min(whole));
+        let part = u64::try_from(part).context("a part is not above the whole")?;
+        Ok((name, part))
+    };
+    paid.into_iter().map(part).filter(|part| !matches!(part, Ok((_, 0)))).collect()
+}
+
+/// Everybody's work between two places of the share log, in the unit of account.
+async fn work_of(
+    store: &Store,
+    from_seq: u64,
+    to_seq: u64,
+) -> anyhow::Result<BTreeMap<AccountName, u64>> {
+    let mut sum = BTreeMap::new();
+    let mut reached = from_seq;
+    while reached < to_seq {
+        let window = store.work_between(reached, to_seq).await?;
+        anyhow::ensure!(window.to_seq > reached, "the share log has a gap");
+        reached = window.to_seq;
+        for (name, work) in window.names.into_iter().zip(window.accounts.work) {
+            *sum.entry(name).or_default() += work;
+        }
+    }
+    Ok(sum)
 }
 
 /// What the other scheme pays: for the work up to the block, and of the block.
@@ -179,4 +247,93 @@ async fn settle(
         standing.carry = checked.carry_out();
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use chimera_ledger::{Amount, Reason, SchemeKind, Transfer};
+    use chimera_pow::{Difficulty, PowHash, Work};
+    use chimera_store::{NewGeneration, ShareRecord};
+
+    use super::*;
+
+    const DIGEST: [u8; 32] = [7; 32];
+
+    /// Four shares of ann and bob, paid as one interval: 81 and 41.
+    async fn paid(store: &Store) -> SettlementRow {
+        store.component(&DIGEST, b"wasm").await.unwrap();
+        let (ann, bob) = (store.worker("ann", "", 0).await, store.worker("bob", "", 0).await);
+        let (ann, bob) = (ann.unwrap(), bob.unwrap());
+        let share = |(worker, work)| ShareRecord {
+            worker,
+            work: Work::from_hashes(work),
+            network_work: Work::from_hashes(100),
+            difficulty: Difficulty::ONE,
+            height: 1,
+            time_ms: 0,
+            hash: PowHash([0; 32]),
+        };
+        let shares = [(ann, 10), (bob, 10), (ann, 30), (bob, 10)].map(share);
+        store.append_shares(1, &shares, 0).await.unwrap();
+        let scheme = NewGeneration {
+            slot: "payout".into(),
+            digest: DIGEST,
+            name: "payout-test".into(),
+            version: "1.0.0".into(),
+            config: "{}".into(),
+            kind: Some(SchemeKind::Accrue),
+            from_seq: 0,
+            state_version: 1,
+            state: Vec::new(),
+        };
+        let generation = store.begin_generation(&scheme, 0).await.unwrap();
+        let row = SettlementRow {
+            key: format!("interval:{}:0-4", generation.0),
+            generation,
+            block: None,
+            from_seq: 0,
+            to_seq: 4,
+            digest: DIGEST,
+            config_hash: DIGEST,
+            notes: "[]".into(),
+            state: Vec::new(),
+            carry_in: 0,
+            carry_out: 0,
+            booked_at_ms: 0,
+        };
+        let transfers = [("ann", 81), ("bob", 41)].map(|(name, amount)| Transfer {
+            key: format!("{}/{name}", row.key),
+            debit: Account::Reserve,
+            credit: Account::Miner(AccountName::new(name).unwrap()),
+            amount: Amount::from_units(amount),
+            reason: Reason::Accrual,
+        });
+        store.settle(&row, &transfers).await.unwrap();
+        row
+    }
+
+    /// Defect: an interval that crosses the beginning, or a block, was counted whole.
+    #[tokio::test]
+    async fn of_an_interval_counts_what_falls_between_two_blocks() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let store = Store::open(&directory.path().join("pool.sqlite")).await.unwrap();
+        let row = paid(&store).await;
+        for (after, upto, ann, bob) in [
+            (0, 4, 81, 41),
+            (0, 9, 81, 41),
+            (0, 1, 20, 0),
+            (1, 2, 0, 20),
+            (2, 3, 61, 0),
+            (3, 9, 0, 21),
+            (1, 3, 61, 20),
+        ] {
+            let found = paid_between(&store, &row, after, upto).await.unwrap();
+            let of = |name| found.get(&AccountName::new(name).unwrap()).copied().unwrap_or(0);
+            assert_eq!((of("ann"), of("bob")), (ann, bob), "{after} to {upto}");
+        }
+        // Nothing says how to divide what was paid without work.
+        let elsewhere = SettlementRow { from_seq: 2, to_seq: 3, ..row };
+        let error = paid_between(&store, &elsewhere, 2, 2).await.unwrap_err().to_string();
+        assert!(error.contains("cannot be divided at a block: it paid 41 to bob"), "{error}");
+    }
 }
