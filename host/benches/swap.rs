@@ -16,7 +16,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use chimera::miner::{MinerJob, Subscription, scan};
-use chimera_plugin::Registry;
 use chimera_pow::{Algorithm, Difficulty};
 use serde_json::{Value, json};
 
@@ -130,8 +129,11 @@ fn active(answer: &Value) {
 
 /// From the request to the generation in force: new bytes, and bytes seen before.
 fn soon_active(pool: &Pool, plugins: &Path, fresh: usize, full: bool) {
-    let shipped = Registry::new(None).expect("no directory").find("payout-solo");
-    let bytes = shipped.expect("it is shipped").bytes().to_vec();
+    // The smallest component there is; it does nothing bad unless it is told to.
+    let target = Path::new(env!("CARGO_BIN_EXE_chimera")).ancestors().nth(2);
+    let file = target.expect("the binary is in target/").join("components/hostile.wasm");
+    let bytes = std::fs::read(&file).expect("the build leaves it there");
+    let config = json!({ "misdeed": "none" });
     let (mut cold, mut cached) = (Vec::new(), Vec::new());
     for number in 0..fresh {
         let name = format!("payout-fresh-{number}");
@@ -141,15 +143,17 @@ fn soon_active(pool: &Pool, plugins: &Path, fresh: usize, full: bool) {
         other.extend([0, 1 + label.len() as u8, label.len() as u8]);
         other.extend(label.as_bytes());
         std::fs::write(plugins.join(format!("{name}.wasm")), &other).expect("writable");
-        let timed = |component: &str| {
+        let timed = |body: Value| {
             let begun = Instant::now();
-            active(&pool.post("plugins/payout/swap", &json!({ "component": component })));
+            active(&pool.post("plugins/payout/swap", &body));
             begun.elapsed()
         };
-        cold.push(timed(&name));
-        timed("payout-pplns");
-        cached.push(timed(&name));
-        timed("payout-pplns");
+        let fresh = json!({ "component": name, "config": config });
+        let back = json!({ "component": "payout-pplns" });
+        cold.push(timed(fresh.clone()));
+        timed(back.clone());
+        cached.push(timed(fresh));
+        timed(back);
     }
     if full {
         let kb = bytes.len() / 1000;

@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 use chimera::cli::{Cli, Command, ConfigCommand};
+use chimera::commands::plugin::PluginCommand;
 use chimera::commands::{self, Exit};
 use clap::Parser as _;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,9 @@ fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         let shutdown = CancellationToken::new();
-        tokio::spawn(watch_signals(shutdown.clone()));
+        if finishes_when_asked(cli.command.as_ref()) {
+            tokio::spawn(watch_signals(shutdown.clone()));
+        }
         perform(cli, shutdown).await
     });
     // Whatever still runs (a node that does not answer) must not keep the process.
@@ -44,6 +47,29 @@ async fn perform(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<Exit> 
         Command::Plugin(command) => commands::plugin::run(command, shutdown).await,
         Command::Devnode(args) => commands::devnode::devnode(args, shutdown).await,
         Command::Settle { .. } => unreachable!("done before the runtime is made"),
+    }
+}
+
+/// Whether a command has something to finish when it is interrupted; all others end at once, as
+/// programs do.
+const fn finishes_when_asked(command: Option<&Command>) -> bool {
+    match command {
+        // Without a command it runs the pool.
+        None
+        | Some(
+            Command::Run(_)
+            | Command::Mine(_)
+            | Command::Rehearse(_)
+            | Command::Devnode(_)
+            | Command::Plugin(PluginCommand::Dev(_)),
+        ) => true,
+        Some(
+            Command::Status(_)
+            | Command::Config(_)
+            | Command::Payout(_)
+            | Command::Plugin(_)
+            | Command::Settle { .. },
+        ) => false,
     }
 }
 
@@ -70,4 +96,28 @@ async fn watch_signals(shutdown: CancellationToken) {
 fn failed(error: &anyhow::Error) -> ExitCode {
     anstream::eprintln!("error: {}", chimera::causes(error));
     ExitCode::from(Exit::Failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// (Found by use: a first Ctrl-C did nothing to `plugin swap`.)
+    #[test]
+    fn only_what_has_something_to_finish_takes_the_first_signal() {
+        for (line, expected) in [
+            ("chimera", true),
+            ("chimera run", true),
+            ("chimera mine", true),
+            ("chimera rehearse", true),
+            ("chimera devnode", true),
+            ("chimera status", false),
+            ("chimera config check", false),
+            ("chimera plugin history", false),
+            ("chimera plugin swap auth auth-open", false),
+        ] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(finishes_when_asked(cli.command.as_ref()), expected, "{line}");
+        }
+    }
 }

@@ -13,6 +13,7 @@
 //! | swaps | `Manager::run` | when stopping |
 
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -346,7 +347,11 @@ async fn assemble(
     commands: Commands,
 ) -> anyhow::Result<(Parts, Probes)> {
     let data_dir = &config.pool.data_dir;
-    std::fs::create_dir_all(data_dir)
+    // Keys, passwords and who was paid lie in it; one that is there keeps its mode.
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data_dir)
         .with_context(|| format!("cannot create pool.data_dir = {}", data_dir.display()))?;
     let probe = |name| health.part(name, now_ms());
     let probes = Probes { stratum: probe("stratum"), share_log: probe("share-log") };

@@ -2,7 +2,7 @@
 //! first, then less and less often, so that a broken scheme costs neither the machine nor the
 //! settlements of others.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::policy::breaker::{Breaker, Patience};
 
@@ -43,10 +43,15 @@ impl Retries {
         self.0.remove(key);
     }
 
-    /// What the breakers of the slot come to in one word: that of a settlement that is held,
-    /// or `closed`.
+    /// Forgets settlements that there is nothing left of: those whose key begins so and is not
+    /// among `open`.
+    pub(crate) fn only(&mut self, prefix: &str, open: &HashSet<String>) {
+        self.0.retain(|key, _| !key.starts_with(prefix) || open.contains(key));
+    }
+
+    /// What the breakers of the slot come to in one word: `open` while any settlement is held.
     pub(crate) fn state(&self) -> &'static str {
-        self.0.values().next().map_or("closed", |failed| failed.breaker.state().name())
+        if self.0.is_empty() { "closed" } else { "open" }
     }
 }
 
@@ -71,6 +76,15 @@ mod tests {
         retries.failed("block:a", 7, now_ms, "again".to_owned());
         retries.done("block:a");
         assert_eq!(retries.due("block:a", 7, now_ms), Ok(()));
+        assert_eq!(retries.state(), "closed");
+        // What another scheme has taken over is not asked for again.
+        retries.failed("interval:1", 7, now_ms, "for good".to_owned());
+        retries.failed("block:b", 7, now_ms, "too".to_owned());
+        retries.only("interval:", &HashSet::new());
+        assert_eq!(retries.state(), "open", "blocks are another matter");
+        retries.only("block:", &HashSet::from(["block:b".to_owned()]));
+        assert_eq!(retries.state(), "open");
+        retries.only("block:", &HashSet::new());
         assert_eq!(retries.state(), "closed");
     }
 }

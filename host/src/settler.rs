@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chimera_chain::{BlockRef, NodeChain, RewardState, RpcError};
 use chimera_ledger::{
-    Account, Accounts, Allocation, Amount, BlockState, Breach, Decided, Decision, Distribution,
-    Event, Limits, Premises, Proposal, Request, SCORE_PER_BLOCK, SaltedKey, Slices,
+    Account, Accounts, Allocation, Amount, BlockState, Decided, Decision, Distribution, Event,
+    Imbalance, Limits, Premises, Proposal, Request, SCORE_PER_BLOCK, SaltedKey, Slices,
     block_to_reserve,
 };
 use chimera_plugin::PluginError;
@@ -125,7 +125,10 @@ impl Settler {
             BlockState::Settled => block.height + ripening + SECOND_CHANCE_BLOCKS > tip,
             _ => false,
         });
-        for block in self.store.open_blocks().await?.into_iter().chain(done) {
+        let open = self.store.open_blocks().await?;
+        let keys = open.iter().map(|block| format!("block:{}", block.id)).collect();
+        self.schemes.retries().only("block:", &keys);
+        for block in open.into_iter().chain(done) {
             let followed = self.follow(&block, tip).await;
             outcome = outcome
                 .and(followed.map_err(|error| error.context(format!("block {}", block.height))));
@@ -351,11 +354,14 @@ impl Settler {
             return Ok(());
         };
         let mut outcome = Ok(());
-        for Unpaid { generation, until } in self.store.unpaid().await? {
+        let unpaid = self.store.unpaid().await?;
+        let keys = unpaid.iter().map(|one| interval_key(one.generation)).collect();
+        self.schemes.retries().only("interval:", &keys);
+        for Unpaid { generation, until } in unpaid {
             let prices = (expected_reward, expected_fees);
             // A broken scheme's work waits; that of the others does not.
             let settlement = self.settle_interval_of(generation, until, prices);
-            let settled = self.paced(&format!("interval:{}", generation.0), settlement).await;
+            let settled = self.paced(&interval_key(generation), settlement).await;
             self.note_held(generation, settled.as_ref().err()).await?;
             outcome = outcome.and(settled);
         }
@@ -374,6 +380,8 @@ impl Settler {
     ) -> anyhow::Result<()> {
         let why = match error {
             Some(error) if is_component_s(error) => Some(causes(error)),
+            // It has answered, and well: what is missing is money.
+            Some(error) if error.is::<ReserveTooLow>() => None,
             Some(_) => return Ok(()),
             None => None,
         };
@@ -395,9 +403,12 @@ impl Settler {
             let (from_seq, to_seq) = (window.from_seq, window.to_seq);
             anyhow::ensure!(to_seq > from, "the share log has nothing behind share {from}");
             let key = format!("interval:{}:{from_seq}-{to_seq}", generation.0);
+            let ended_at_ms = now_ms();
+            // Clocks are set back.
+            let started_at_ms = self.store.interval_started_ms(generation).await?.min(ended_at_ms);
             let event = Event::Interval {
-                started_at_ms: self.store.interval_started_ms(generation).await?,
-                ended_at_ms: now_ms(),
+                started_at_ms,
+                ended_at_ms,
                 network_work: SCORE_PER_BLOCK,
                 expected_reward,
                 expected_fees,
@@ -505,13 +516,18 @@ impl Settler {
     }
 }
 
+/// What a generation's intervals are retried under.
+fn interval_key(generation: GenerationId) -> String {
+    format!("interval:{}", generation.0)
+}
+
 /// Whether a settlement failed by its component's fault, not by that of the machine, the node
 /// or the ledger.
 fn is_component_s(error: &anyhow::Error) -> bool {
     use SettleFailure::{Died, Process};
     match error.downcast_ref::<SettleFailure>() {
         Some(failure) => !matches!(failure, Process { .. } | Died { .. }),
-        None => error.is::<Breach>() || error.is::<PluginError>(),
+        None => error.is::<Imbalance>() || error.is::<PluginError>(),
     }
 }
 

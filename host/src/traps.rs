@@ -1,6 +1,9 @@
 //! Failed calls as files, for the component's author: few enough that a component that always
 //! fails fills neither disk nor time.
 
+use std::fs::Permissions;
+use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
@@ -13,6 +16,8 @@ const FILES_MAX: usize = 32;
 const BYTES_MAX: usize = 4 << 20;
 /// One slot writes not more often than this.
 const PAUSE_MS: u64 = 10_000;
+/// What stands in them is nobody's but the pool's user's: users, addresses, configurations.
+const MODE: u32 = 0o600;
 /// Shorter ones ("x", "123") are no secrets, and would blot out half the text.
 const PASSWORD_BYTES_MIN: usize = 4;
 
@@ -75,7 +80,15 @@ impl Traps {
     fn write(&self, name: &str, text: &[u8]) -> std::io::Result<PathBuf> {
         std::fs::create_dir_all(&self.directory)?;
         let path = self.directory.join(name);
-        std::fs::write(&path, text)?;
+        let mut file = std::fs::File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(MODE)
+            .open(&path)?;
+        // One that was there keeps its mode otherwise.
+        file.set_permissions(Permissions::from_mode(MODE))?;
+        file.write_all(text)?;
         let mut files = files(&self.directory)?;
         files.sort();
         let surplus = files.len().saturating_sub(FILES_MAX);
@@ -163,5 +176,21 @@ mod tests {
         }
         assert_eq!(files(&traps.directory).unwrap().len(), FILES_MAX);
         assert_eq!(std::fs::read(traps.directory.join("interval-1-0-39.json")).unwrap(), [2]);
+    }
+
+    #[test]
+    fn a_failed_call_is_for_the_pools_user_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let traps = Traps::new(dir.path().to_owned());
+        let earlier = dir.path().join("earlier.json");
+        std::fs::write(&earlier, "").unwrap();
+        std::fs::set_permissions(&earlier, Permissions::from_mode(0o644)).unwrap();
+        traps.keep("auth", 1, None, bundle);
+        traps.keep_settlement("block:1", b"{}");
+        traps.keep_settlement("earlier", b"{}");
+        for name in ["1-auth.json", "block-1.json", "earlier.json"] {
+            let mode = std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, MODE, "{name}");
+        }
     }
 }

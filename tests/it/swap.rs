@@ -493,7 +493,11 @@ async fn work_a_broken_scheme_owes_is_paid_by_its_successor() {
         of_new.any(|payout| payout["from_seq"] == 0)
     };
     pool.wait_for("payouts?limit=50", paid).await;
-    pool.wait_for("health", |health| part(health, "payout")["state"] == "healthy").await;
+    let well = |health: &Value| {
+        part(health, "payout")["state"] == "healthy"
+            && health["policies"]["breakers"]["payout"] == "closed"
+    };
+    pool.wait_for("health", well).await;
     check_ledger(&pool.stop().await).await;
 }
 

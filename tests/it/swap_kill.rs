@@ -145,10 +145,15 @@ async fn let_go(ledger: &Path) {
 async fn wait_until_held(ledger: &Path) {
     let mut ledger = connect(ledger).await;
     let (mut busy, deadline) = (0, tokio::time::Instant::now() + PATIENCE);
+    let mut version = 0;
     while busy < 25 {
         assert!(tokio::time::Instant::now() < deadline, "the step is not reached");
         let free = ledger.execute("BEGIN IMMEDIATE; ROLLBACK").await.is_ok();
-        busy = if free { 0 } else { busy + 1 };
+        // Changes with every commit of another: it is one transaction that holds it.
+        let now: i64 =
+            sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut ledger).await.expect("read");
+        busy = if free || now != version { 0 } else { busy + 1 };
+        version = now;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -1,5 +1,6 @@
 //! `chimera devnode`: the embedded chain as a node of its own, over JSON-RPC.
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -14,7 +15,11 @@ use crate::cli::DevnodeArgs;
 /// Serves getblocktemplate, submitblock, getblock and the rest until interrupted.
 pub async fn devnode(args: DevnodeArgs, shutdown: CancellationToken) -> anyhow::Result<Exit> {
     let DevnodeArgs { listen, data_dir, algorithm, spacing_s, user, password } = args;
-    std::fs::create_dir_all(&data_dir)
+    // The wallet's seed lies in it.
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&data_dir)
         .with_context(|| format!("cannot create --data-dir {}", data_dir.display()))?;
     let node = open_dev_chain(&data_dir, algorithm, Duration::from_secs(spacing_s))?;
     let listener = TcpListener::bind(&listen)

@@ -85,18 +85,85 @@ const MONTH_S: u64 = 31 * 86_400;
 
 const NO_FILE: &str = "the configuration";
 
+const NOT_SHOWN: &str = "(not shown)";
+
+/// Keys with secrets in or below them, in files and in variables. What components keep in theirs
+/// is not known here, but logins are checked with secrets.
+const SECRET: [&str; 7] =
+    ["password", "nodes", "headers", "endpoints", "secret", "token", "auth__config"];
+
+fn is_secret(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    SECRET.iter().any(|word| text.contains(word))
+}
+
+/// What was expected and where, without what was found: that comes first in every message of
+/// serde's that repeats it.
+fn without_value(message: &str) -> String {
+    match message.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("expected {expected}"),
+        None => message.to_owned(),
+    }
+}
+
+/// The parser's words about a file. It quotes the line, and which section the line belongs to
+/// it does not say: a text behind a key may be a password. Place and key are enough.
+fn without_texts(error: &str) -> String {
+    let quoted;
+    let mut lines: Vec<&str> = error.trim_end().split('\n').collect();
+    let mut secret = false;
+    // "TOML parse error at ..", a bar, "7 | the line", a bar with the place, the message.
+    if lines.len() > 4 && lines[0].starts_with("TOML parse error") {
+        if let Some((number, line)) = lines[2].split_once(" | ") {
+            secret = is_secret(line);
+            quoted = format!("{number} | {}", without_text(line, secret));
+            lines[2] = &quoted;
+        }
+        let message = lines.split_off(4).join("\n");
+        let told = lines.join("\n");
+        return format!("{told}\n{}", without_found(&message, secret));
+    }
+    without_found(&lines.join("\n"), secret)
+}
+
+/// A line of the file: sections, keys, numbers.
+fn without_text(line: &str, secret: bool) -> String {
+    let plain = |text: &str| {
+        let text = text.trim();
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-_.".contains(&byte));
+        is_number || ["true", "false"].contains(&text)
+    };
+    match line.split_once('=') {
+        Some((_, value)) if plain(value) && !secret => line.to_owned(),
+        Some((key, _)) => format!("{key}= {NOT_SHOWN}"),
+        None if line.trim_start().starts_with('[') && !line.contains(['"', '\'', ',']) => {
+            line.to_owned()
+        }
+        None => NOT_SHOWN.to_owned(),
+    }
+}
+
+/// A message without the text that was found.
+fn without_found(message: &str, secret: bool) -> String {
+    let of_text =
+        message.starts_with("invalid type: string") || message.starts_with("invalid value: string");
+    if secret || of_text { without_value(message) } else { message.to_owned() }
+}
+
 impl ConfigError {
     pub(super) fn syntax(error: &toml::de::Error) -> Self {
-        let message = error.to_string().trim_end().to_owned();
-        Self::Syntax { place: NO_FILE.to_owned(), message }
+        Self::Syntax { place: NO_FILE.to_owned(), message: without_texts(&error.to_string()) }
     }
 
     pub(super) fn variable(variable: &str, value: &str, message: &str) -> Self {
+        let (variable, message) = (variable.to_owned(), message.trim_end());
         // Nodes are configured with their passwords.
-        let secret = value.contains("password") || variable.contains("PASSWORD");
-        let value = if secret { "(not shown)" } else { value }.to_owned();
-        let variable = variable.to_owned();
-        Self::Variable { variable, value, message: message.trim_end().to_owned() }
+        let (value, message) = if is_secret(&variable) || is_secret(value) {
+            (NOT_SHOWN.to_owned(), without_value(message))
+        } else {
+            (value.to_owned(), message.to_owned())
+        };
+        Self::Variable { variable, value, message }
     }
 
     pub(super) fn in_file(mut self, file: String) -> Self {
@@ -490,6 +557,7 @@ fn units_of(coins: &str, decimals: u8) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::units_of;
+    use crate::config::Config;
 
     #[test]
     fn coins_become_base_units_exactly() {
@@ -506,6 +574,49 @@ mod tests {
             ("", 8, None),
         ] {
             assert_eq!(units_of(coins, decimals), units, "{coins}");
+        }
+    }
+
+    fn refused(text: &str, overrides: &[(&str, &str)]) -> String {
+        let overrides: Vec<_> =
+            overrides.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        Config::parse(text, &overrides).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_refused_variable_does_not_repeat_a_secret() {
+        for (variable, value, expected) in [
+            ("CHIMERA_CHAIN__NODES", "hunter2", "in `chain.nodes`"),
+            ("CHIMERA_CHAIN__NODES", "[{ url = \"http://h\", user = \"hunter2\" }", "expected a"),
+            ("CHIMERA_AUTH__SECRETS", "hunter2", "expected a map"),
+            ("CHIMERA_AUTH__SECRETS__JWT", "hunter2", "in `auth.secrets.jwt`"),
+            ("CHIMERA_AUTH__ENDPOINTS__USERS__HEADERS", "hunter2", "expected a map"),
+            ("CHIMERA_AUTH__CONFIG", "{ alice = hunter2 }", "expected a map"),
+            ("CHIMERA_PASSWORD", "hunter2", "names no key"),
+        ] {
+            let message = refused("", &[(variable, value)]);
+            assert!(message.contains(expected) && message.contains(variable), "{message}");
+            assert!(message.contains("(not shown)") && !message.contains("hunter2"), "{message}");
+        }
+        let public = refused("", &[("CHIMERA_POOL__MAX_MINERS", "many")]);
+        assert!(public.contains("\"many\""), "{public}");
+    }
+
+    #[test]
+    fn a_refused_file_does_not_repeat_a_text() {
+        for (text, place, expected) in [
+            ("[auth.config.passwords]\nalice = hunter2", "line 2", "alice = (not shown)"),
+            ("[auth.config.passwords]\nalice = \"hunter2", "line 2", "alice = (not shown)"),
+            ("[auth.secrets]\njwt = \"hunter2\"", "line 2", "expected"),
+            ("[chain]\nnodes = \"hunter2\"", "line 2", "nodes = (not shown)"),
+            ("[chain]\nnodes = [\n\"hunter2\",\n]", "line", "expected"),
+            ("[auth]\nconfig = { password = hunter2 }", "line 2", "config = (not shown)"),
+            ("[pool]\nmax_miner = 3", "line 2", "max_miner = 3"),
+            ("[pool]\nmax_miners = \"hunter2\"", "line 2", "expected u32"),
+        ] {
+            let message = refused(text, &[]);
+            assert!(message.contains(place) && message.contains(expected), "{text}: {message}");
+            assert!(!message.contains("hunter2"), "{text}: {message}");
         }
     }
 }

@@ -238,12 +238,12 @@ impl Place<'_> {
         self.slot == SlotName::Payout && !self.config.swap.notice.is_zero()
     }
 
-    /// Goes on with what is in force until the notice has passed.
+    /// Goes on with what is in force until the notice has passed. Once it is announced, the
+    /// settings are followed; until then another start asks again.
     async fn take_later(&self, current: &Generation) -> Result<Opened, Refused> {
         let kept = load_kept(self.loader, self.store, self.slot, current).await?;
         let about =
             About { origin: kept.artifact.origin().to_string(), grants: kept.grants.clone() };
-        self.store.note_settings(current.id, &self.hash).await?;
         let later = SwapRequest {
             slot: self.slot,
             component: self.settings.component.clone(),
@@ -411,7 +411,7 @@ pub(super) async fn prepared(
     let engines = Arc::clone(&loader.engines);
     let asked = tokio::task::spawn_blocking(move || {
         let answered = examine(&staged.candidate).and_then(|answered| {
-            let cases = run_carried(&engines, &staged.artifact, slot.class())?;
+            let cases = run_carried(&engines, &staged.artifact, slot.class(), &staged.grants)?;
             Ok(if cases == 0 {
                 answered
             } else {

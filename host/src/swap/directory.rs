@@ -49,7 +49,7 @@ impl Directory {
         };
         for slot in SlotName::ALL {
             let path = directory.join(format!("{}.wasm", manager.name(slot)));
-            if self.is_due(slot, &path).await {
+            if self.is_due(slot, &path).await && !manager.is_busy(slot) {
                 self.ask(manager, slot, path).await;
             }
         }

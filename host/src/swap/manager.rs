@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chimera_api::SwapAnswer;
 use chimera_plugin::Engines;
-use chimera_store::{Generation, NewSwap, Store, Swap, SwapId};
+use chimera_store::{Generation, NewSwap, Store, StoreError, Swap, SwapId};
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use super::activation::Slots;
 use super::activation::{About, Draining, Order, record};
-use super::boot::{prepared, settings_hash};
+use super::boot::{BY_SETTINGS, prepared, settings_hash};
 use super::directory::Directory;
 use super::inheritance::inherit;
 use super::opening::OpenedSlot;
@@ -31,6 +31,8 @@ use crate::health::Probe;
 
 /// How often counts, and the directory, are looked at.
 const LOOK: Duration = Duration::from_millis(200);
+/// When it is tried again to record the end of a swap.
+const RECORD_AGAIN: Duration = Duration::from_secs(1);
 
 /// Exchanges what fills the slots.
 pub(crate) struct Manager {
@@ -81,6 +83,9 @@ pub(crate) struct Phase {
     pub until_ms: Option<u64>,
 }
 
+/// The step of what an operator does not want any more.
+const WITHDRAWN: &str = "withdrawn";
+
 /// The right to change a slot; given back when dropped.
 pub(super) struct Claim {
     manager: Arc<Manager>,
@@ -95,6 +100,11 @@ impl Drop for Claim {
 }
 
 impl Claim {
+    /// Whether somebody, and not the end of the pool, has withdrawn it.
+    fn is_withdrawn(&self) -> bool {
+        self.manager.under_way().get(&self.slot).is_some_and(|one| one.step == WITHDRAWN)
+    }
+
     fn step(&self, step: &'static str, until_ms: Option<u64>) {
         if let Some(under_way) = self.manager.under_way().get_mut(&self.slot) {
             (under_way.step, under_way.until_ms) = (step, until_ms);
@@ -270,6 +280,10 @@ impl Manager {
             let due_ms = now_ms() + u64::try_from(notice.as_millis()).unwrap_or(0);
             let detail = format!("takes effect in {} s at the earliest", notice.as_secs());
             self.store.announce_swap(*swap, due_ms, &detail, now_ms()).await?;
+            if request.by == BY_SETTINGS {
+                let hash = settings_hash(self.settings(slot));
+                self.store.note_settings(current.id, &hash).await?;
+            }
             *waiting = None;
             let keep = (staged.artifact.clone(), config_of(&staged), staged.grants.clone());
             // What waits for hours holds no compiled code.
@@ -392,15 +406,28 @@ impl Manager {
     async fn ended(&self, walk: &Walk, walked: Result<(), Refused>) {
         let Err(refused) = walked else { return };
         let slot = walk.request.slot;
-        if self.closing.is_cancelled() && walk.claim.withdrawn.is_cancelled() {
+        let stops = self.closing.is_cancelled() && walk.claim.withdrawn.is_cancelled();
+        if stops && !walk.claim.is_withdrawn() {
             // What was announced stays so; the next start abandons the rest.
             return;
         }
         let withdrawn = walk.claim.withdrawn.is_cancelled();
         let outcome = if withdrawn { "withdrawn" } else { "refused" };
         tracing::warn!(%slot, component = walk.request.component, %refused, outcome, "no swap");
-        if let Err(error) = self.store.end_swap(walk.swap, outcome, &refused.0, now_ms()).await {
-            tracing::error!(%slot, %error, "the end of a swap is not recorded");
+        // What is not on record as ended would come back with the next start.
+        while let Err(error) = self.end(walk.swap, outcome, &refused).await {
+            tracing::error!(%slot, %error, "the end of a swap is not recorded yet");
+            if self.closing.run_until_cancelled(tokio::time::sleep(RECORD_AGAIN)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn end(&self, swap: SwapId, outcome: &str, why: &Refused) -> Result<(), StoreError> {
+        match self.store.end_swap(swap, outcome, &why.0, now_ms()).await {
+            // It has ended.
+            Err(StoreError::UnknownSwap(_)) => Ok(()),
+            ended => ended,
         }
     }
 
@@ -468,7 +495,7 @@ impl Manager {
             return;
         }
         let until_ms = generation.begun_at_ms.saturating_add(time);
-        let probation = Probation { generation: generation.id, swap, until_ms };
+        let probation = Probation { generation: generation.id, swap, until_ms, quiet_until_ms: 0 };
         lock(&self.probations).insert(slot, probation);
     }
 
@@ -477,6 +504,9 @@ impl Manager {
             lock(&self.probations).iter().map(|(slot, probation)| (*slot, *probation)).collect();
         for (slot, probation) in watched {
             let Some(counts) = self.slots.counts(slot, probation.generation) else { continue };
+            if now_ms() < probation.quiet_until_ms {
+                continue;
+            }
             match judge(slot, &probation, counts, &self.rules, now_ms()) {
                 Verdict::Watching => {}
                 Verdict::Proven(why) => self.proven(slot, &probation, &why).await,
@@ -502,6 +532,14 @@ impl Manager {
         let mut probations = lock(&self.probations);
         if probations.get(&slot).is_some_and(|now| now.generation == probation.generation) {
             probations.remove(&slot);
+        }
+    }
+
+    /// Looks at a probation again later.
+    pub(super) fn postpone_probation(&self, slot: SlotName, time: Duration) {
+        let until_ms = now_ms() + u64::try_from(time.as_millis()).unwrap_or(0);
+        if let Some(probation) = lock(&self.probations).get_mut(&slot) {
+            probation.quiet_until_ms = until_ms;
         }
     }
 
@@ -539,10 +577,16 @@ impl Manager {
         Ok(Claim { manager: Arc::clone(self), slot, withdrawn })
     }
 
+    /// Whether a swap of a slot is under way.
+    pub(super) fn is_busy(&self, slot: SlotName) -> bool {
+        self.under_way().contains_key(&slot)
+    }
+
     /// Ends what is tried out or announced in a slot. Says what it was.
     pub(super) fn withdraw(&self, slot: SlotName) -> Option<String> {
-        let all = self.under_way();
-        let waits = all.get(&slot).filter(|under_way| under_way.until_ms.is_some())?;
+        let mut all = self.under_way();
+        let waits = all.get_mut(&slot).filter(|under_way| under_way.until_ms.is_some())?;
+        waits.step = WITHDRAWN;
         waits.withdrawn.cancel();
         Some(waits.component.clone())
     }

@@ -1,5 +1,6 @@
 //! What the composition root needs of the slots before anything runs.
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,7 +28,11 @@ const COMMANDS_MAX: usize = 16;
 /// When the token's file cannot be read or made.
 pub(crate) fn doors(config: &Config) -> anyhow::Result<(Admin, Commands)> {
     let data_dir = &config.pool.data_dir;
-    std::fs::create_dir_all(data_dir)
+    // As the pool makes it: for its user only.
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data_dir)
         .with_context(|| format!("cannot create pool.data_dir = {}", data_dir.display()))?;
     let (commands, arriving) = mpsc::channel(COMMANDS_MAX);
     Ok((Admin::new(open_token(data_dir)?, commands), Commands(arriving)))
@@ -129,4 +134,26 @@ pub(crate) async fn fill_slots(
     };
     let difficulty = fill(generation.id, about, strategy);
     Ok(FilledSlots { schemes: Arc::new(schemes), auth, difficulty, opened })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_data_directory_is_made_for_the_pools_user_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let earlier = dir.path().join("earlier");
+        std::fs::create_dir(&earlier).unwrap();
+        std::fs::set_permissions(&earlier, std::fs::Permissions::from_mode(0o755)).unwrap();
+        for (name, mode) in [("new", 0o700), ("earlier", 0o755)] {
+            let mut config = Config::embedded();
+            config.pool.data_dir = dir.path().join(name);
+            drop(doors(&config).unwrap());
+            let made = std::fs::metadata(&config.pool.data_dir).unwrap();
+            assert_eq!(made.permissions().mode() & 0o777, mode, "{name}");
+        }
+    }
 }

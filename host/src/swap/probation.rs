@@ -18,6 +18,8 @@ pub(super) struct Probation {
     pub swap: Option<SwapId>,
     /// When it ends at the latest, ms since the Unix epoch.
     pub until_ms: u64,
+    /// It is not looked at before, ms since the Unix epoch.
+    pub quiet_until_ms: u64,
 }
 
 /// What the counts say.
@@ -77,7 +79,12 @@ mod tests {
             notice: Duration::ZERO,
             watch: false,
         };
-        let probation = Probation { generation: GenerationId(7), swap: None, until_ms: 2_000 };
+        let probation = Probation {
+            generation: GenerationId(7),
+            swap: None,
+            until_ms: 2_000,
+            quiet_until_ms: 0,
+        };
         use SlotName::{Auth, Difficulty, Payout};
         for (slot, calls, failures, now_ms, expected) in [
             (Payout, 0, 0, 1_000, "watching"),

@@ -7,6 +7,7 @@
 //! found in its time it settles.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chimera_api::SwapAnswer;
 use chimera_store::{Generation, NewSwap, Quarantined, Rollback, Store};
@@ -22,6 +23,12 @@ use crate::clock::now_ms;
 
 /// How far back a good one is looked for.
 const EARLIER_MAX: u32 = 256;
+/// When a rollback that did not go is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(30);
+/// How long a withdrawal may take to be on record.
+const WITHDRAWAL_MAX: Duration = Duration::from_secs(30);
+/// How often that is looked at.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Who asks when counts do.
 const BY_PROBATION: &str = "probation";
 /// Who makes the generation that comes back.
@@ -41,14 +48,16 @@ impl Manager {
         };
         let taken_back = self.take_back(slot, BY_PROBATION, &why).await;
         drop(claim);
-        self.forget_probation(slot, probation);
         match taken_back {
             Ok(_) => {
+                self.forget_probation(slot, probation);
                 tracing::error!(%slot, generation = probation.generation.0, why, "rolled back");
             }
             Err(refused) => {
                 tracing::error!(%slot, %refused, why, "failed, and cannot be rolled back");
                 self.warn(slot, format!("it fails ({why}) and cannot be rolled back: {refused}"));
+                // A ledger that was busy is free then; what cannot be loaded costs little.
+                self.postpone_probation(slot, TRY_AGAIN);
             }
         }
     }
@@ -56,6 +65,15 @@ impl Manager {
     /// An operator wants back what was before, or nothing to come of what waits.
     pub(super) async fn roll_back(self: &Arc<Self>, slot: SlotName, by: &str) -> SwapAnswer {
         if let Some(component) = self.withdraw(slot) {
+            let begun = Instant::now();
+            while self.is_busy(slot) {
+                if begun.elapsed() > WITHDRAWAL_MAX {
+                    let message = "it is withdrawn, but that is not on record yet; look at \
+                                   `chimera plugin history` before the pool is stopped";
+                    return refusal(message);
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
             let message = format!("withdrawn: {component}");
             return SwapAnswer { outcome: chimera_api::SwapOutcome::Active, ..refusal(message) };
         }

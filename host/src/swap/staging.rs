@@ -32,7 +32,8 @@ impl Staged {
         let (digest, shown) = (self.candidate.digest(), self.candidate.shown_config());
         let config = (self.candidate.canonical_config(), shown.as_deref());
         let bytes = (digest.as_bytes(), self.artifact.bytes());
-        store.stage_swap(swap, bytes, config, detail, now_ms()).await
+        let grants = self.grants.texts();
+        store.stage_swap(swap, bytes, config, &grants, detail, now_ms()).await
     }
 
     /// Whether it is what a generation is: component, canonical configuration and grants.
@@ -99,7 +100,8 @@ pub(crate) async fn stage(
     Ok(staged)
 }
 
-/// Loads away from the executor.
+/// Loads away from the executor. Why it is refused is shown to everybody, and kept: without
+/// what the configuration hides.
 ///
 /// # Errors
 /// What is wrong with the component, its configuration or its grants.
@@ -117,7 +119,7 @@ pub(crate) async fn load(
     });
     match loading.await {
         Ok(Ok(staged)) => Ok(staged),
-        Ok(Err(error)) => Err(Refused(format!("{error}{}", how_to_grant(&error)))),
+        Ok(Err(error)) => Err(Refused(format!("{}{}", error.shown(), how_to_grant(&error)))),
         Err(error) => Err(Refused(error.to_string())),
     }
 }

@@ -123,6 +123,7 @@ async fn watch<T>(
         generation: chimera_store::GenerationId(0),
         swap: Some(stage.swap),
         until_ms: u64::MAX,
+        quiet_until_ms: 0,
     };
     while begun.elapsed() < time {
         let left = time.saturating_sub(begun.elapsed()).min(LOOK);

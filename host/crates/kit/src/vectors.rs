@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use chimera_plugin::{Artifact, CallBundle, Class, Engines, Grants, Outcome, Question, Surface};
 use serde::Deserialize;
@@ -23,6 +24,9 @@ use crate::subject::{Loaded, class_of, grants_for};
 const SECTION: &str = "chimera:vectors";
 /// Carried cases travel with every copy of the component.
 const CARRIED_BYTES_MAX: usize = 1 << 20;
+const CARRIED_CASES_MAX: usize = 256;
+/// While a component's own cases are asked its slot is taken.
+const CARRIED_TIME_MAX: Duration = Duration::from_secs(10);
 /// Most of a case that is shown.
 const BRIEF_BYTES_MAX: usize = 200;
 /// Account numbers of the recorded rounds.
@@ -51,7 +55,7 @@ pub(crate) struct Written {
     /// JSON, or its text; none means all defaults.
     #[serde(default)]
     config: Value,
-    /// None means all it asks for.
+    /// None means those it is checked with.
     #[serde(default)]
     grants: Grants,
     request: Question,
@@ -143,9 +147,16 @@ pub(crate) fn carried(component: &[u8]) -> Result<Vec<Vector>, String> {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::CustomSection(section) if depth == 0 && section.name() == SECTION => {
+                if section.data().len() > CARRIED_BYTES_MAX {
+                    let bytes = section.data().len();
+                    return Err(format!("{SECTION}: {bytes} bytes, {CARRIED_BYTES_MAX} at most"));
+                }
                 let told = |name: &str, problem: String| format!("{SECTION}: {name}: {problem}");
                 let cases: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(section.data())
                     .map_err(|error| format!("{SECTION}: {error}"))?;
+                if cases.len() + vectors.len() > CARRIED_CASES_MAX {
+                    return Err(format!("{SECTION}: more than {CARRIED_CASES_MAX} cases"));
+                }
                 for (name, case) in cases {
                     let case = parse(case.get()).map_err(|problem| told(&name, problem))?;
                     vectors.push(Vector { name, bundle: case });
@@ -157,16 +168,30 @@ pub(crate) fn carried(component: &[u8]) -> Result<Vec<Vector>, String> {
     Ok(vectors)
 }
 
-/// Asks a component the cases it carries, against what stands in for the pool's services.
-/// Says how many there were.
+/// Asks a component the cases it carries, with what it is granted and against what stands in
+/// for the pool's services. Says how many there were.
 ///
 /// # Errors
-/// Which one ends otherwise than its author says, and how.
-pub fn run_carried(engines: &Engines, artifact: &Artifact, class: Class) -> Result<usize, String> {
+/// Which one ends otherwise than its author says, and how; or that they take too long.
+pub fn run_carried(
+    engines: &Engines,
+    artifact: &Artifact,
+    class: Class,
+    grants: &Grants,
+) -> Result<usize, String> {
     let vectors = carried(artifact.bytes())?;
-    let count = vectors.len();
+    let (count, begun) = (vectors.len(), Instant::now());
     for Vector { name, bundle } in vectors {
-        let bundle = bundle.of(class, artifact);
+        if begun.elapsed() > CARRIED_TIME_MAX {
+            let seconds = CARRIED_TIME_MAX.as_secs();
+            return Err(format!("its own cases take longer than {seconds} s; {name} was next"));
+        }
+        let mut bundle = bundle.of(class, artifact);
+        if bundle.class != class {
+            return Err(format!("its own case {name} is one of another class"));
+        }
+        // Nobody grants himself anything.
+        bundle.grants = grants.clone();
         let replayed = replay(engines, artifact, &bundle);
         if !replayed.same_outcome {
             return Err(format!(

@@ -31,7 +31,7 @@ fn main() {
     for Figure { what, component, native, limit } in measure(rounds) {
         let ns = |time: Duration| time.as_nanos();
         let ratio = component.as_secs_f64() / native.as_secs_f64();
-        print!("  {what:32} {:9} ns, {ratio:8.2} x plain Rust ({} ns)", ns(component), ns(native));
+        print!("  {what:40} {:9} ns, {ratio:8.2} x plain Rust ({} ns)", ns(component), ns(native));
         match limit {
             Some(limit) => {
                 let part = component.as_secs_f64() / limit.as_secs_f64();
@@ -74,7 +74,7 @@ pub fn measure(rounds: usize) -> Vec<Figure> {
             limit: Some(Duration::from_micros(10)),
         },
         Figure {
-            what: "a login: instance and decision",
+            what: "a login: instance, settings, decision",
             component: median(rounds, 100, || open.authorize(&attempt).expect("it decides")),
             native: median(rounds, 100, || attempt.clone()),
             limit: None,

@@ -117,8 +117,10 @@ impl Configured {
                 _ => error,
             })?;
         loaded.info = live.describe()?;
-        loaded.canonical = live.validate(config)?;
-        let twice = live.validate(&loaded.canonical)?;
+        loaded.canonical =
+            live.validate(config).map_err(|error| loaded.info.marked(config, error))?;
+        let again = live.validate(&loaded.canonical);
+        let twice = again.map_err(|error| loaded.info.marked(&loaded.canonical, error))?;
         if twice != loaded.canonical {
             let once = loaded.canonical;
             let cause = Cause::UnstableConfig { once, twice };
@@ -160,6 +162,11 @@ impl Configured {
 
     pub(crate) fn fail(&self, call: &'static str, cause: Cause) -> PluginError {
         PluginError::new(&self.name, call, cause)
+    }
+
+    /// Makes an instance and drops it again.
+    pub(crate) fn probe(&self) -> Result<(), PluginError> {
+        self.instantiate(&self.canonical).map(drop)
     }
 
     /// A fresh instance that knows its configuration.

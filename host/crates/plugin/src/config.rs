@@ -27,6 +27,20 @@ pub struct Diagnostic {
     pub message: String,
     /// What would be right.
     pub hint: Option<String>,
+    /// Whether the message may repeat what nobody else may see: see [`Self::shown`].
+    pub hidden: bool,
+}
+
+impl Diagnostic {
+    /// The finding as anybody may see it.
+    #[must_use]
+    pub fn shown(&self) -> Self {
+        let mut shown = self.clone();
+        if self.hidden {
+            "the value is not shown".clone_into(&mut shown.message);
+        }
+        shown
+    }
 }
 
 impl From<types::Diagnostic> for Diagnostic {
@@ -40,6 +54,8 @@ impl From<types::Diagnostic> for Diagnostic {
             at: clip(found.at),
             message: clip(found.message),
             hint: found.hint.map(clip),
+            // Until the schema is asked.
+            hidden: true,
         }
     }
 }

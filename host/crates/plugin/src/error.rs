@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::bindings::component::chimera::pool::types;
+use crate::redaction::HIDDEN;
 use crate::{Diagnostic, PostMortem, Trap};
 
 /// A component failed; the pool has lost a decision, nothing else.
@@ -22,6 +23,21 @@ pub struct PluginError {
 impl PluginError {
     pub(crate) fn new(plugin: &str, call: &'static str, cause: Cause) -> Self {
         Self { plugin: plugin.to_owned(), call, cause, post_mortem: None }
+    }
+
+    /// The error as anybody may see it: it repeats nothing of a configuration that its schema
+    /// hides.
+    #[must_use]
+    pub fn shown(&self) -> Self {
+        let hidden = || HIDDEN.to_owned();
+        let cause = match &self.cause {
+            Cause::Config(found) => Cause::Config(found.iter().map(Diagnostic::shown).collect()),
+            Cause::UnstableConfig { .. } => {
+                Cause::UnstableConfig { once: hidden(), twice: hidden() }
+            }
+            other => other.clone(),
+        };
+        Self { cause, ..self.clone() }
     }
 }
 

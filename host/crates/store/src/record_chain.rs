@@ -162,7 +162,8 @@ impl Ledger {
             return wrong("its generation is no payout scheme");
         };
         let Some(columns) = read(connection, number).await? else {
-            if chain.records > 0 {
+            // Only what was settled before records were kept has no state hash.
+            if chain.records > 0 || row.state_hash.is_some() {
                 return wrong("it has no record");
             }
             chain.unrecorded += 1;
@@ -270,10 +271,24 @@ impl Ledger {
              WHERE state IN ('settled', 'reversed')
                AND NOT EXISTS (SELECT 1 FROM settlement WHERE block = block.id) LIMIT 1",
         )
+        .fetch_optional(&mut *connection)
+        .await?;
+        if let Some((block, state)) = unsettled {
+            let why = format!("it is {state} without a settlement");
+            return Err(StoreError::RecordsDisagree { number, key: format!("block {block}"), why });
+        }
+        let strange: Option<(i64, String)> = sqlx::query_as(
+            "SELECT settlement, 'a record' FROM settlement_record
+             WHERE settlement NOT IN (SELECT number FROM settlement)
+             UNION ALL
+             SELECT settlement, 'a transfer' FROM transfer
+             WHERE settlement NOT IN (SELECT number FROM settlement) LIMIT 1",
+        )
         .fetch_optional(connection)
         .await?;
-        let Some((block, state)) = unsettled else { return Ok(()) };
-        let (key, why) = (format!("block {block}"), format!("it is {state} without a settlement"));
+        let Some((settlement, what)) = strange else { return Ok(()) };
+        let why = format!("{what} belongs to it, but there is no such settlement");
+        let (number, key) = (uint("a settlement's number", settlement)?, "none".to_owned());
         Err(StoreError::RecordsDisagree { number, key, why })
     }
 }
@@ -356,17 +371,30 @@ fn compare_row(row: &Row, record: &Record) -> Found {
 /// What the block says against the record of its settlement.
 async fn compare_block(connection: &mut SqliteConnection, row: &Row, record: &Record) -> Found {
     let event = record.body.as_ref().map(|body| body.request.event);
-    let (block, height, reward) = match (&row.block, event) {
+    let (block, height, reward, fees, found_at) = match (&row.block, event) {
         (None, Some(Event::Interval { .. })) => return Ok(None),
-        (Some(block), Some(Event::Block { height, reward, .. })) => (block, height, reward),
+        (Some(block), Some(Event::Block { height, reward, tx_fees, found_at_ms, .. })) => {
+            (block, height, reward, tx_fees, found_at_ms)
+        }
         _ => return wrong("its record is about something else than a block or an interval"),
     };
     let found: Option<(i64, Option<i64>, String)> =
         sqlx::query_as("SELECT height, reward, state FROM block WHERE id = ?1")
             .bind(block)
-            .fetch_optional(connection)
+            .fetch_optional(&mut *connection)
             .await?;
     let Some(found) = found else { return wrong("its block is missing") };
+    let (same,): (Option<bool>,) = sqlx::query_as(
+        "SELECT min(tx_fees, reward) = ?2 AND found_ms = ?3 FROM block WHERE id = ?1",
+    )
+    .bind(block)
+    .bind(int("fees", fees)?)
+    .bind(int("time", found_at)?)
+    .fetch_one(connection)
+    .await?;
+    if same == Some(false) {
+        return wrong("the fees or the time of its block are others than its record says");
+    }
     let state = if row.reversed_ms.is_some() { "reversed" } else { "settled" };
     let expected = (int("height", height)?, Some(int("reward", reward)?), state.to_owned());
     if found == expected {

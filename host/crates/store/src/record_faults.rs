@@ -198,6 +198,7 @@ async fn every_change_of_the_past_is_found() {
             "key of row",
         ),
         ("DELETE FROM settlement_record WHERE settlement = 2", 2, "it has no record"),
+        ("DELETE FROM settlement_record", 1, "it has no record"),
         (
             "UPDATE transfer SET amount = amount + 1 WHERE settlement = 3 AND reason = 'fee'",
             3,

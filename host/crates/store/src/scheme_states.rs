@@ -4,7 +4,7 @@
 //! for ever: there are few. A scheme that settles every minute and remembers every account
 //! would fill the disk with copies of nearly the same state (2.4 MB a minute for 100,000
 //! accounts), so of its intervals the newest are kept: a day of them, or as many as fit into
-//! 256 MiB. The rows of all records stay: each stands for at least one share of the log, so
+//! 256 MiB, for each generation. The rows of all records stay: each stands for at least one share of the log, so
 //! they never take more room than the log does.
 
 use chimera_ledger::Hash256;
@@ -15,8 +15,9 @@ use crate::{GenerationId, StoreError};
 /// A day of intervals of a minute.
 const KEPT_MAX: usize = 1_440;
 const KEPT_BYTES_MAX: usize = 256 << 20;
-/// Old states let go of with one settlement: more than a growing state makes too many.
-const FORGOTTEN_AT_ONCE: u32 = 64;
+/// So far behind the newest is looked for states to let go of: if states grow at a jump, all
+/// that were kept until then may be too many.
+const LOOKED_THROUGH: u32 = KEPT_MAX as u32;
 
 /// Keeps a state under its hash, once.
 pub(crate) async fn keep_state(tx: &mut SqliteConnection, state: &[u8]) -> Result<(), StoreError> {
@@ -28,8 +29,8 @@ pub(crate) async fn keep_state(tx: &mut SqliteConnection, state: &[u8]) -> Resul
     Ok(())
 }
 
-/// Lets go of the states old intervals of a generation began with, unless a block or a newer
-/// interval needs them.
+/// Lets go of the states old intervals of a generation began with, unless a block, a newer
+/// interval or another generation needs them.
 pub(crate) async fn forget_states(
     tx: &mut SqliteConnection,
     generation: GenerationId,
@@ -56,13 +57,15 @@ pub(crate) async fn forget_all_but(
            AND hash NOT IN (SELECT state_in FROM newest WHERE place <= ?2)
            AND hash NOT IN (SELECT state_out FROM newest WHERE place <= ?2)
            AND NOT EXISTS (SELECT 1 FROM settlement_record JOIN settlement ON number = settlement
-                           WHERE state_in = scheme_state.hash AND block IS NOT NULL)
+                           WHERE state_in = scheme_state.hash
+                             AND (block IS NOT NULL OR generation <> ?1))
            AND NOT EXISTS (SELECT 1 FROM settlement_record JOIN settlement ON number = settlement
-                           WHERE state_out = scheme_state.hash AND block IS NOT NULL)",
+                           WHERE state_out = scheme_state.hash
+                             AND (block IS NOT NULL OR generation <> ?1))",
     )
     .bind(generation.0)
     .bind(kept)
-    .bind(FORGOTTEN_AT_ONCE)
+    .bind(LOOKED_THROUGH)
     .execute(tx)
     .await?;
     Ok(())

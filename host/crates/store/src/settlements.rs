@@ -251,7 +251,15 @@ impl Store {
             let row: Option<(i64,)> = sqlx::query_as(
                 "SELECT coalesce((SELECT booked_ms FROM settlement
                                   WHERE generation = this.id AND block IS NULL
-                                  ORDER BY to_seq DESC, number DESC LIMIT 1), this.begun_ms)
+                                  ORDER BY to_seq DESC, number DESC LIMIT 1),
+                                 (SELECT booked_ms FROM settlement
+                                  WHERE generation = this.previous AND block IS NULL
+                                    AND to_seq = this.from_seq ORDER BY number DESC LIMIT 1),
+                                 (SELECT begun_ms FROM generation AS before
+                                  WHERE before.id = this.previous
+                                    AND before.from_seq = this.from_seq
+                                    AND before.kind <> 'distribute'),
+                                 this.begun_ms)
                  FROM generation AS this WHERE this.id = ?1",
             )
             .bind(generation.0)

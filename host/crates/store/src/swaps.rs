@@ -20,7 +20,7 @@ pub struct NewSwap {
     pub component: String,
     /// Its configuration, JSON.
     pub config: String,
-    /// What it may use, as operators write it.
+    /// What it may use, as operators write it; what it was staged with once it is.
     pub grants: Vec<String>,
     /// Who asks.
     pub by: String,
@@ -160,7 +160,8 @@ impl Store {
     }
 
     /// The component was found and has accepted its configuration; it is kept from now on.
-    /// `config` is that configuration, and what of it may be shown to everybody, if anything.
+    /// `config` is that configuration, and what of it may be shown to everybody, if anything;
+    /// `grants` are those it was staged with, asked for or inherited.
     ///
     /// # Errors
     /// When the swap is not under way, or the database cannot be written.
@@ -169,6 +170,7 @@ impl Store {
         id: SwapId,
         (digest, wasm): (&[u8; 32], &[u8]),
         (config, shown): (&str, Option<&str>),
+        grants: &[String],
         detail: &str,
         now_ms: u64,
     ) -> Result<(), StoreError> {
@@ -182,13 +184,14 @@ impl Store {
             .execute(&mut *tx)
             .await?;
             let updated = sqlx::query(
-                "UPDATE swap SET digest = ?2, config = ?3, shown_config = ?4
+                "UPDATE swap SET digest = ?2, config = ?3, shown_config = ?4, grants = ?5
                  WHERE id = ?1 AND outcome IS NULL",
             )
             .bind(int("swap", id.0)?)
             .bind(digest.as_slice())
             .bind(config)
             .bind(shown)
+            .bind(grants.join(" "))
             .execute(&mut *tx)
             .await?;
             if updated.rows_affected() == 0 {

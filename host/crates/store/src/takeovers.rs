@@ -224,15 +224,19 @@ async fn check_previous(tx: &mut SqliteConnection, takeover: &Takeover) -> Resul
     Ok(())
 }
 
-/// Whether work that the one in force cannot pay goes to its successor.
+/// Whether work that the one in force cannot pay goes to its successor: it must pay in the
+/// same way. What another kind begins with is not what was promised, and blocks of that work
+/// may have gone to the reserve.
 async fn pays_held(tx: &mut SqliteConnection, takeover: &Takeover) -> Result<bool, StoreError> {
     let Some(previous) = takeover.previous.filter(|_| takeover.pays_held) else {
         return Ok(false);
     };
-    let (held,): (bool,) = sqlx::query_as("SELECT held IS NOT NULL FROM generation WHERE id = ?1")
-        .bind(previous.0)
-        .fetch_one(tx)
-        .await?;
+    let (held,): (bool,) =
+        sqlx::query_as("SELECT held IS NOT NULL AND kind IS ?2 FROM generation WHERE id = ?1")
+            .bind(previous.0)
+            .bind(takeover.generation.kind.map(SchemeKind::name))
+            .fetch_one(tx)
+            .await?;
     Ok(held)
 }
 

@@ -14,8 +14,8 @@ pub(super) struct LedgerArgs {
     /// Settings of the pool (TOML), for its data directory
     #[arg(short, long, env = "CHIMERA_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// The data directory itself
-    #[arg(long, value_name = "DIRECTORY", conflicts_with = "config")]
+    /// The data directory itself, whatever the settings say
+    #[arg(long, value_name = "DIRECTORY")]
     pub(super) data_dir: Option<PathBuf>,
 }
 

@@ -1,7 +1,7 @@
 //! `chimera plugin swap`: another component, configuration or grants for a slot.
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::pool_api::Answer;
 use super::super::{Exit, arguments, say};
@@ -14,7 +14,8 @@ pub struct SwapArgs {
     pub slot: String,
     /// A component's name, or the digest of one that was in force here
     pub component: String,
-    /// Its configuration: JSON, or a file with JSON or TOML in it; without it what it has now
+    /// Its configuration: JSON, or a file with JSON or TOML in it; '' for all defaults, without
+    /// it what it has now
     #[arg(long, value_name = "JSON|FILE")]
     pub config: Option<String>,
     /// What it may use, once for each; without any what is granted now
@@ -36,7 +37,7 @@ pub struct SwapArgs {
 pub(super) async fn run(args: SwapArgs) -> anyhow::Result<Exit> {
     let mut body = json!({ "component": args.component, "by": "chimera plugin swap" });
     if let Some(config) = &args.config {
-        body["config"] = serde_json::from_str(&arguments::config(config)?)?;
+        body["config"] = config_of(config)?;
     }
     if let Some(digest) = &args.digest {
         body["digest"] = json!(digest);
@@ -56,5 +57,35 @@ pub(super) async fn run(args: SwapArgs) -> anyhow::Result<Exit> {
             Ok(if swap["outcome"] == "refused" { Exit::Failed } else { Exit::Done })
         }
         _ => Ok(args.pool.failed("swap", &answer)),
+    }
+}
+
+/// The configuration to ask for; empty text means all defaults.
+fn config_of(text: &str) -> anyhow::Result<Value> {
+    match arguments::config(text)?.trim() {
+        "" => Ok(json!({})),
+        config => Ok(serde_json::from_str(config)?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// (Found by use: it ended with "EOF while parsing a value".)
+    #[test]
+    fn an_empty_configuration_is_all_defaults() {
+        let dir = tempfile::tempdir().unwrap();
+        let empty = dir.path().join("empty.toml");
+        std::fs::write(&empty, "").unwrap();
+        for (text, expected) in [
+            ("", json!({})),
+            ("{}", json!({})),
+            (empty.to_str().unwrap(), json!({})),
+            (r#"{"fee_ppm":5}"#, json!({ "fee_ppm": 5 })),
+        ] {
+            assert_eq!(config_of(text).unwrap(), expected, "{text:?}");
+        }
+        assert!(config_of("{").is_err());
     }
 }

@@ -1,4 +1,5 @@
-//! L7: the author's own cases, and recorded calls of a pool: each must end as it is written.
+//! L7: the author's own cases, those the component carries and those of a directory, and
+//! recorded calls of a pool: each must end as it is written.
 
 use std::path::Path;
 
@@ -7,10 +8,14 @@ use crate::doubles::{self, Endpoint};
 use crate::vectors::{self, Vector};
 
 pub(super) fn run(subject: &Subject<'_>, directory: Option<&Path>, report: &mut LevelReport) {
-    let read = match directory {
-        Some(directory) => vectors::read_directory(directory),
-        None => vectors::carried(subject.artifact.bytes()),
-    };
+    let carried = vectors::carried(subject.artifact.bytes());
+    let read = carried.and_then(|mut cases| {
+        cases.iter_mut().for_each(|case| case.name.push_str(" (carried)"));
+        if let Some(directory) = directory {
+            cases.extend(vectors::read_directory(directory)?);
+        }
+        Ok(cases)
+    });
     let vectors = match read {
         Ok(vectors) => vectors,
         Err(problem) => {

@@ -1,9 +1,10 @@
 //! Rounds that two payout schemes settle, synthetic or recorded, and who is paid otherwise.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use chimera_ledger::{Distribution, Event, Limits, Request, SchemeKind};
+use chimera_ledger::{Distribution, Event, Limits, Plan, Request, SchemeKind, WindowSize};
 use chimera_plugin::{CallBundle, PayoutScheme, Question};
 use serde_json::Value;
 
@@ -38,7 +39,7 @@ const fn kind(kind: SchemeKind) -> &'static str {
 }
 
 /// Rounds as each is to be asked about them: in the form its kind knows, synthetic ones by the
-/// plan of each.
+/// plan of each, made by the finer of them.
 pub(super) fn rounds(
     one: &PayoutScheme,
     two: &PayoutScheme,
@@ -59,16 +60,64 @@ pub(super) fn rounds(
     }
     let mut dice = Dice::new(SEED);
     let mut rounds = Vec::new();
-    for &occasion in occasions(one.plan().kind) {
+    let finer = finer(one.plan(), two.plan());
+    for occasion in [Occasion::Block, Occasion::Interval] {
+        let is_asked = |plan: &Plan| occasions(plan.kind).contains(&occasion);
+        if !is_asked(one.plan()) && !is_asked(two.plan()) {
+            continue;
+        }
         for rows in ROWS {
-            let round = Round::random(&mut dice, occasion, one.plan(), rows);
+            let round = Round::random(&mut dice, occasion, finer, rows);
             let name = format!("{occasion:?} of {rows} accounts");
-            let (first, _) = round.request(one.plan());
-            let (second, _) = round.request(two.plan());
-            rounds.push((name, first, as_known(&second, two.plan().kind)));
+            let asked = |plan: &Plan| {
+                let (request, _) = merged(&round, finer.buckets, plan.buckets).request(plan);
+                as_known(&request, plan.kind)
+            };
+            rounds.push((name, asked(one.plan()), asked(two.plan())));
         }
     }
     Ok(rounds)
+}
+
+/// The plan that tells more of a round: by age first, then by how much its window holds. Which
+/// of two is asked for first makes no difference.
+fn finer<'a>(one: &'a Plan, two: &'a Plan) -> &'a Plan {
+    let detail = |plan: &Plan| {
+        let window = match plan.window {
+            WindowSize::None => 0,
+            WindowSize::NetworkWorkMilli(milli) => milli.max(1),
+            WindowSize::DurationMs(_) | WindowSize::SinceLastBlock => 1000,
+        };
+        (plan.buckets, window)
+    };
+    if detail(two) > detail(one) { two } else { one }
+}
+
+/// The same round in fewer buckets of equal work: one that lies across a border is divided.
+fn merged(round: &Round, from: u16, to: u16) -> Round {
+    let mut round = round.clone();
+    if to >= from {
+        return round;
+    }
+    let (from, to) = (u64::from(from), u64::from(to.max(1)));
+    for miner in &mut round.miners {
+        let mut merged = BTreeMap::<u16, u64>::new();
+        for &(bucket, work) in &miner.work {
+            // In parts of which a bucket of the round has `to`, and a new one `from`.
+            let begins = u64::from(bucket) * to;
+            let newer = begins / from;
+            let inside = (from - begins % from).min(to);
+            let part = u64::try_from(u128::from(work) * u128::from(inside) / u128::from(to))
+                .unwrap_or(work);
+            for (bucket, work) in [(newer, part), (newer + 1, work - part)] {
+                if work > 0 {
+                    *merged.entry(bucket as u16).or_default() += work;
+                }
+            }
+        }
+        miner.work = merged.into_iter().collect();
+    }
+    round
 }
 
 /// The same work in the form a kind of scheme is asked in, for what it is worth on average. What
@@ -178,4 +227,47 @@ pub(super) fn settled(
         }
     }
     (!accounts.is_empty() || !others.is_empty()).then_some(RoundDiff { round, accounts, others })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rounds::Miner;
+
+    fn plan(buckets: u16, window: WindowSize) -> Plan {
+        Plan { kind: SchemeKind::Distribute, window, buckets, carry_max: 0 }
+    }
+
+    #[test]
+    fn the_finer_plan_is_the_same_from_both_sides() {
+        let (one, three) = (WindowSize::NetworkWorkMilli(1000), WindowSize::NetworkWorkMilli(3000));
+        for (coarse, fine) in [
+            (plan(1, three), plan(8, one)),
+            (plan(8, one), plan(8, three)),
+            (plan(1, WindowSize::None), plan(1, one)),
+            (plan(1, WindowSize::SinceLastBlock), plan(1, three)),
+        ] {
+            assert_eq!((finer(&coarse, &fine), finer(&fine, &coarse)), (&fine, &fine));
+        }
+    }
+
+    #[test]
+    fn merged_buckets_hold_the_same_work() {
+        let mut dice = Dice::new(SEED);
+        let plan = plan(12, WindowSize::NetworkWorkMilli(2000));
+        let round = Round::random(&mut dice, Occasion::Block, &plan, 12);
+        for to in [1, 5, 6, 12, 100] {
+            let merged = merged(&round, 12, to);
+            let totals = |round: &Round| round.miners.iter().map(Miner::total).collect::<Vec<_>>();
+            assert_eq!(totals(&merged), totals(&round), "{to}");
+            let buckets = to.min(12);
+            for bucket in 0..buckets {
+                let work = merged.miners.iter().flat_map(|miner| &miner.work);
+                let work: u64 = work.filter(|(own, _)| *own == bucket).map(|(_, work)| work).sum();
+                let even = round.capacity / u64::from(buckets);
+                // Each miner's part of a divided bucket is rounded down.
+                assert!(work.abs_diff(even) <= 24, "{to}: {bucket} holds {work} of {even}");
+            }
+        }
+    }
 }

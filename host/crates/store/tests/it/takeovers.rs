@@ -125,7 +125,13 @@ async fn a_takeover_that_comes_too_late_changes_nothing() {
 /// and only then.
 #[tokio::test]
 async fn held_work_is_paid_by_the_successor_that_may() {
-    for (held, consent, takes) in [(true, true, true), (true, false, false), (false, true, false)] {
+    let (accrue, distribute) = (SchemeKind::Accrue, SchemeKind::Distribute);
+    for (held, consent, kind, takes) in [
+        (true, true, accrue, true),
+        (true, true, distribute, false),
+        (true, false, accrue, false),
+        (false, true, accrue, false),
+    ] {
         let mut scene = Scene::new().await;
         let broken = scene.took_over(SchemeKind::Accrue, None).await;
         scene.log("ann 1/2, ann 1/2, ann 1/2").await;
@@ -141,10 +147,10 @@ async fn held_work_is_paid_by_the_successor_that_may() {
         let heir = Takeover {
             pays_held: consent,
             inherits: takes.then_some((broken.id, vec![1])),
-            ..takeover(SchemeKind::Accrue, Some(broken.id))
+            ..takeover(kind, Some(broken.id))
         };
         let taken = scene.store.take_over(&heir, 7).await.unwrap();
-        assert_eq!(taken.from_seq, if takes { 1 } else { 3 }, "{held} {consent}");
+        assert_eq!(taken.from_seq, if takes { 1 } else { 3 }, "{held} {consent} {kind:?}");
         assert_eq!(scene.owner("at 1").await, broken.id, "what it paid this one pays for");
         let owner = if takes { taken.id } else { broken.id };
         assert_eq!(scene.owner("at 2").await, owner, "{held} {consent}");
@@ -258,7 +264,7 @@ async fn a_swap_ends_once() {
     let again = scene.store.end_swap(refused, "withdrawn", "", 3).await.unwrap_err();
     assert!(matches!(again, StoreError::UnknownSwap(_)), "{again}");
     let taken = scene.store.begin_swap(&asked, 4).await.unwrap();
-    scene.store.stage_swap(taken, (&DIGEST, b"wasm"), ("{}", None), "found", 5).await.unwrap();
+    scene.store.stage_swap(taken, (&DIGEST, b"wasm"), ("{}", None), &[], "found", 5).await.unwrap();
     let takeover = Takeover { swap: Some(taken), ..takeover(SchemeKind::Distribute, None) };
     let generation = scene.store.take_over(&takeover, 6).await.unwrap().id;
     assert_eq!(scene.store.swap_of(generation).await.unwrap(), Some(taken));
@@ -308,7 +314,10 @@ async fn components_nothing_names_are_let_go_of() {
     let (refused, open, failed) = ([1; 32], [2; 32], [4; 32]);
     for (digest, ends) in [(refused, true), (open, false), (failed, true)] {
         let swap = store.begin_swap(&new, 1).await.unwrap();
-        store.stage_swap(swap, (&digest, b"wasm"), ("{}", None), "", 2).await.unwrap();
+        store
+            .stage_swap(swap, (&digest, b"wasm"), ("{}", None), &["kv".into()], "", 2)
+            .await
+            .unwrap();
         if ends {
             store.end_swap(swap, "refused", "it does not add up", 3).await.unwrap();
         }
@@ -333,4 +342,5 @@ async fn components_nothing_names_are_let_go_of() {
     // The history still says which it was.
     let swaps = store.swaps(None, 9, None).await.unwrap();
     assert_eq!(swaps.last().unwrap().digest, Some(refused));
+    assert_eq!(swaps.last().unwrap().asked.grants, ["kv"], "what it was staged with");
 }
