@@ -52,13 +52,14 @@ fn main() {
             ("PLUGINS__DIRECTORY", plugins.to_str().expect("a temporary path is text")),
         ],
     );
-    under_load(&pool, phase, rounds, full);
+    // First, while there is nothing to settle again.
     soon_active(&pool, &plugins, fresh, full);
-    left_behind(&pool, swaps, full);
+    let turns = under_load(&pool, phase, rounds, full);
+    left_behind(&pool, turns, swaps, full);
 }
 
-/// The same miners, calm and swapped at, in turns.
-fn under_load(pool: &Pool, phase: Duration, rounds: usize, full: bool) {
+/// The same miners, calm and swapped at, in turns. Says how often each slot was swapped.
+fn under_load(pool: &Pool, phase: Duration, rounds: usize, full: bool) -> usize {
     let goes_on = Arc::new(AtomicUsize::new(CALM));
     let miners: Vec<JoinHandle<Mined>> = (0..MINERS)
         .map(|number| {
@@ -106,6 +107,7 @@ fn under_load(pool: &Pool, phase: Duration, rounds: usize, full: bool) {
             calm.1, swapped.1
         );
     }
+    swaps
 }
 
 /// Exchanges what fills a slot; every second time it is as it was.
@@ -164,11 +166,11 @@ fn soon_active(pool: &Pool, plugins: &Path, fresh: usize, full: bool) {
 }
 
 /// Memory after many swaps, against memory after ten.
-fn left_behind(pool: &Pool, swaps: usize, full: bool) {
+fn left_behind(pool: &Pool, turns: usize, swaps: usize, full: bool) {
     let mut after_ten = 0;
     for turn in 0..swaps {
-        // Each slot gets every third one.
-        swap(pool, turn / 3, turn % 3);
+        // Each slot gets every third one, and goes on where it is.
+        swap(pool, turns + turn / 3, turn % 3);
         if turn + 1 == 10 {
             after_ten = pool.resident_kb();
         }

@@ -60,8 +60,8 @@ pub(crate) async fn check_ledger(dir: &TempDir) {
         let until = generations.get(place + 1).map_or(u64::MAX, |next| next.facts.from_seq);
         let first = place == 0 && block.seq == from;
         // What was found under a scheme that pays share by share goes to the reserve, also
-        // where another has to pay what that one could not.
-        let accrued = generations[place].facts.kind == Some(SchemeKind::Accrue);
+        // where another has to pay what that one had not.
+        let accrued = generations[place].facts.kind != Some(SchemeKind::Distribute);
         let taken_over =
             place > 0 && generations[place - 1].life.rolled_back.is_some() && block.seq <= from;
         assert!(

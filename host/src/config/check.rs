@@ -100,6 +100,10 @@ fn is_secret(text: &str) -> bool {
 /// What was expected and where, without what was found: that comes first in every message of
 /// serde's that repeats it.
 fn without_value(message: &str) -> String {
+    // The name of a key is no secret, and what must be mended.
+    if ["unknown field", "missing field"].iter().any(|what| message.starts_with(what)) {
+        return message.to_owned();
+    }
     match message.rsplit_once(", expected ") {
         Some((_, expected)) => format!("expected {expected}"),
         None => message.to_owned(),

@@ -72,8 +72,8 @@ impl fmt::Display for Report {
                 write!(f, "; {count} not asked: {what}")?;
             }
         }
-        if self.decisions > 0 {
-            write!(f, "; {} us each", self.time_us / self.decisions)?;
+        if let Some(each) = self.time_us.checked_div(self.decisions) {
+            write!(f, "; {each} us each")?;
             if self.active_time_us > 0 {
                 write!(f, " beside {} us", self.active_time_us / self.decisions)?;
             }

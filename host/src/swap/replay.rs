@@ -16,6 +16,9 @@ use super::request::Refused;
 const SETTLEMENTS_MAX: u32 = 8;
 /// Settlements that are looked through for them; intervals stand between.
 const LOOKED_THROUGH_MAX: u32 = 64;
+/// Shares their windows may have in all: cutting a window walks the log, and miners share the
+/// machine. One block is settled again whatever it has.
+const SHARES_MAX: u64 = 100_000;
 /// Accounts whose difference is told.
 const EXAMPLES_MAX: usize = 3;
 
@@ -37,8 +40,7 @@ pub(super) async fn replay(
     };
     let latest = store.settlements(LOOKED_THROUGH_MAX, None).await?;
     let blocks = latest.into_iter().filter(|one| one.row.block.is_some());
-    let mut blocks: Vec<Settlement> = blocks.take(SETTLEMENTS_MAX as usize).collect();
-    blocks.reverse();
+    let blocks = affordable(blocks.take(SETTLEMENTS_MAX as usize).collect());
     let mut state = state;
     let (mut paid, mut would_pay) = (Credits::new(), Credits::new());
     for settlement in &blocks {
@@ -58,6 +60,21 @@ pub(super) async fn replay(
     let scheme = Arc::into_inner(scheme)
         .ok_or_else(|| Refused("a settlement that was tried is still under way".to_owned()))?;
     Ok((Candidate::Payout(scheme), told))
+}
+
+/// Of these blocks, newest first, the newest whose windows are not too long; oldest first.
+fn affordable(blocks: Vec<Settlement>) -> Vec<Settlement> {
+    let mut shares = 0;
+    let mut kept: Vec<Settlement> = Vec::new();
+    for block in blocks {
+        shares += block.row.to_seq.saturating_sub(block.row.from_seq);
+        if shares > SHARES_MAX && !kept.is_empty() {
+            break;
+        }
+        kept.push(block);
+    }
+    kept.reverse();
+    kept
 }
 
 async fn question(
@@ -127,6 +144,40 @@ fn compare(blocks: usize, paid: &Credits, would_pay: &Credits) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_windows_are_settled_again_once() {
+        let block = |number: u64, shares: u64| Settlement {
+            number,
+            row: chimera_store::SettlementRow {
+                key: format!("block:{number}"),
+                generation: chimera_store::GenerationId(1),
+                block: Some(number.to_string()),
+                from_seq: 1_000,
+                to_seq: 1_000 + shares,
+                digest: [0; 32],
+                config_hash: [0; 32],
+                notes: String::new(),
+                state: Vec::new(),
+                carry_in: 0,
+                carry_out: 0,
+                booked_at_ms: 0,
+            },
+            reversed_at_ms: None,
+        };
+        for (shares, expected) in [
+            (vec![10, 20, 30], vec![1, 2, 3]),
+            (vec![60_000, 40_000, 1], vec![2, 3]),
+            (vec![40_000, 90_000], vec![2]),
+            (vec![5, SHARES_MAX * 9], vec![2]),
+            (vec![], vec![]),
+        ] {
+            let newest_first = shares.iter().enumerate().rev();
+            let blocks = newest_first.map(|(at, shares)| block(at as u64 + 1, *shares)).collect();
+            let kept: Vec<u64> = affordable(blocks).iter().map(|block| block.number).collect();
+            assert_eq!(kept, expected, "{shares:?}");
+        }
+    }
 
     #[test]
     fn the_largest_differences_are_told_first() {

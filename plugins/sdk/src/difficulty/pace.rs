@@ -1,6 +1,6 @@
 //! Arithmetic every strategy that aims at a share rate needs: what was found, what was to be
 //! expected, whether the difference is luck, and which difficulty would be right. Integers
-//! only, one 64-bit division per row and tick, 128 bits only for a change.
+//! only, one 64-bit division per row and tick, 128 bits only for a change of what is huge.
 
 /// Fixed point of share counts: so many parts are one share.
 pub const SHARE: u64 = 128;
@@ -90,9 +90,14 @@ impl Pace {
     /// session counts as one that found a share of `current` just now: it may still be there.
     /// At most a factor of `step` away.
     pub fn ideal(&self, measured: Sums, current: u64, step: u64) -> u64 {
-        let difficulty = u128::from(measured.difficulty.max(current)) * u128::from(self.per_ms);
-        let shares = u128::from(measured.ms) * u128::from(self.shares);
-        let ideal = u64::try_from(difficulty / shares.max(1)).unwrap_or(u64::MAX);
+        let (difficulty, shares) =
+            (measured.difficulty.max(current), measured.ms.saturating_mul(self.shares));
+        let ideal = if difficulty.leading_zeros() + self.per_ms.leading_zeros() >= 64 {
+            difficulty * self.per_ms / shares.max(1)
+        } else {
+            let wide = u128::from(difficulty) * u128::from(self.per_ms) / u128::from(shares.max(1));
+            u64::try_from(wide).unwrap_or(u64::MAX)
+        };
         ideal.clamp(current / step, current.saturating_mul(step))
     }
 }
