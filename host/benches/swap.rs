@@ -86,9 +86,16 @@ fn under_load(pool: &Pool, phase: Duration, rounds: usize, full: bool) -> usize 
     let mined: Vec<Mined> =
         miners.into_iter().map(|miner| miner.join().expect("no miner was disconnected")).collect();
     let accepted: u64 = mined.iter().map(|mined| mined.accepted).sum();
-    let recorded: u64 = (0..MINERS)
-        .map(|number| pool.get(&format!("miners/bench{number}"))["shares"].as_u64().unwrap_or(0))
-        .sum();
+    let on_record = || -> u64 {
+        let shares = |number| pool.get(&format!("miners/bench{number}"))["shares"].as_u64();
+        (0..MINERS).map(|number| shares(number).unwrap_or(0)).sum()
+    };
+    // Totals follow the log within a second, later while it is busy.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while on_record() != accepted && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let recorded = on_record();
     assert_eq!(recorded, accepted, "every acknowledged share is on record, once");
     if full {
         let times = |phase: usize| -> Vec<Duration> {

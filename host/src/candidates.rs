@@ -4,16 +4,16 @@
 use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chimera_chain::{Block, NodeChain, SubmitOutcome};
 use chimera_ledger::{Amount, BlockState};
 use chimera_store::{BlockChange, BlockRow, Store, StoreError};
 use chimera_work::Solution;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::now_ms;
-use crate::recorder::Recorder;
 
 /// How long the finder's connection waits for the chain's answer. Handing in goes on
 /// behind it; a node that is there answers in milliseconds.
@@ -35,10 +35,10 @@ pub(crate) struct Candidates {
     pub chain: Arc<NodeChain>,
     /// Where they are recorded.
     pub store: Arc<Store>,
-    /// Which knows the share log's end.
-    pub recorder: Arc<Recorder>,
     /// What goes on behind the finder's back, so that a stop can wait for it.
     pub tasks: TaskTracker,
+    /// Set when another process goes on.
+    pub gone: CancellationToken,
     /// Blocks that are being handed in again.
     pub under_way: Mutex<HashSet<String>>,
 }
@@ -48,15 +48,16 @@ impl Candidates {
     /// a head start only. Returns when both are done, or after a moment: then they go on by
     /// themselves.
     ///
-    /// The block's place in the share log is the share before it (exact PPLNS leaves the
+    /// `found` is when its share was judged, for the log.
+    ///
+    /// The block's place in the share log, `seq`, is the share before it (exact PPLNS leaves the
     /// winning share to the next block). Its place decides which payout generation settles
     /// it, in the transaction that records it: a swap at the same moment cannot come between.
-    pub(crate) async fn offer(self: &Arc<Self>, solution: &Solution) {
+    pub(crate) async fn offer(self: &Arc<Self>, solution: &Solution, seq: u64, found: Instant) {
         let tip = self.chain.rounds().borrow().as_ref().map_or(0, |template| template.height);
         if solution.template.height + LATE_BLOCKS_MAX < tip {
             return tracing::debug!(height = solution.template.height, tip, "solved far too late");
         }
-        let seq = self.recorder.seq_before_next();
         let block = match self.chain.assemble(solution) {
             Ok(block) => block,
             Err(error) => return tracing::error!(%error, "a solved block cannot be assembled"),
@@ -86,12 +87,17 @@ impl Candidates {
                 }
             });
             let head_start = tokio::time::timeout(RECORD_HEAD_START, &mut recording).await;
-            let handing_in = this.chain.submit(&block);
+            let after_us = u64::try_from(found.elapsed().as_micros()).unwrap_or(u64::MAX);
+            tracing::info!(block = block.id, after_us, "block leaves");
+            // Whoever takes over hands in what is on record and not yet answered.
+            let handing_in = this.gone.run_until_cancelled(this.chain.submit(&block));
             let outcome = match head_start {
                 Ok(()) => handing_in.await,
                 Err(_) => tokio::join!(recording, handing_in).1,
             };
-            this.note(&block.id, BlockState::Candidate, &outcome).await;
+            if let Some(outcome) = outcome {
+                this.note(&block.id, BlockState::Candidate, &outcome).await;
+            }
         });
         let _ = tokio::time::timeout(ANSWER_WAIT, offering).await;
     }

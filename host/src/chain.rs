@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chimera_chain::{
     BadUrl, ConnectError, DevChain, DevChainError, DevNode, DevParams, Dialect, HttpRpc, NodeChain,
-    NodeConfig, Rpc, system_clock,
+    NodeConfig, Rpc, TemplatesState, system_clock,
 };
 use chimera_pow::Algorithm;
 use chimera_work::NonceLayout;
@@ -56,6 +56,7 @@ pub(crate) async fn connect(
     data_dir: &Path,
     tag: &str,
     layout: NonceLayout,
+    handed: Option<TemplatesState>,
 ) -> Result<NodeChain, ChainError> {
     let config = match settings {
         Chain::Dev(DevSettings { algorithm, spacing, maturity, payout_address }) => {
@@ -87,5 +88,5 @@ pub(crate) async fn connect(
         }
     };
     let config = NodeConfig { tag: format!("/{tag}/"), layout, ..config };
-    Ok(NodeChain::connect(config, system_clock()).await?)
+    Ok(NodeChain::go_on(config, system_clock(), handed).await?)
 }

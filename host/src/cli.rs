@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::api_url;
+use crate::commands::ban::BanCommand;
+use crate::commands::load::LoadArgs;
 use crate::commands::payout::PayoutCommand;
 use crate::commands::plugin::PluginCommand;
 
@@ -30,10 +32,17 @@ pub enum Command {
     Run(RunArgs),
     /// Mine on the CPU, at any Stratum V1 pool
     Mine(MineArgs),
+    /// Measure any Stratum V1 pool: shares per second, reply times, storms, new blocks
+    Load(Box<LoadArgs>),
     /// Play a pool's whole life in one process: connect, mine, win, mature, pay
     Rehearse(RehearseArgs),
     /// Ask a running pool how it is
     Status(StatusArgs),
+    /// Show and change which addresses a running pool lets nobody in from
+    #[command(subcommand)]
+    Ban(BanCommand),
+    /// Replace the running pool by the program as it is now on disk; miners stay connected
+    Upgrade(UpgradeArgs),
     /// Check settings without starting anything
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -63,6 +72,14 @@ pub struct RunArgs {
     /// Print one line of JSON with the bound addresses once miners are served
     #[arg(long)]
     pub json: bool,
+}
+
+/// Which pool to replace.
+#[derive(Debug, Args)]
+pub struct UpgradeArgs {
+    /// The settings the pool was started with
+    #[arg(short, long, env = "CHIMERA_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// How to mine.

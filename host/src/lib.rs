@@ -8,15 +8,16 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod lifecycle;
+pub mod load;
 pub mod miner;
 pub mod pool;
 
+mod bans;
 mod candidates;
 mod causes;
 mod chain;
 mod clock;
 mod confine;
-mod connection;
 mod gate;
 mod grants;
 mod health;
@@ -31,7 +32,9 @@ mod settle_process;
 mod settler;
 mod snapshot;
 mod swap;
+mod totals;
 mod traps;
+mod upgrade;
 mod work_feed;
 
 pub use causes::causes;

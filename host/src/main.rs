@@ -38,8 +38,11 @@ async fn perform(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<Exit> 
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(args) => commands::run::run(args, shutdown).await,
         Command::Mine(args) => commands::mine::mine(args, shutdown).await,
+        Command::Load(args) => commands::load::load(*args, shutdown).await,
         Command::Rehearse(args) => commands::rehearse::rehearse(args, shutdown).await,
         Command::Status(args) => commands::status::status(&args).await,
+        Command::Ban(command) => commands::ban::run(command).await,
+        Command::Upgrade(args) => commands::upgrade::upgrade(&args).await,
         Command::Config(ConfigCommand::Check { config, json }) => {
             commands::config_check::check(config.as_deref(), json).await
         }
@@ -59,13 +62,16 @@ const fn finishes_when_asked(command: Option<&Command>) -> bool {
         | Some(
             Command::Run(_)
             | Command::Mine(_)
+            | Command::Load(_)
             | Command::Rehearse(_)
             | Command::Devnode(_)
             | Command::Plugin(PluginCommand::Dev(_)),
         ) => true,
         Some(
             Command::Status(_)
+            | Command::Ban(_)
             | Command::Config(_)
+            | Command::Upgrade(_)
             | Command::Payout(_)
             | Command::Plugin(_)
             | Command::Settle { .. },
@@ -109,9 +115,11 @@ mod tests {
             ("chimera", true),
             ("chimera run", true),
             ("chimera mine", true),
+            ("chimera load", true),
             ("chimera rehearse", true),
             ("chimera devnode", true),
             ("chimera status", false),
+            ("chimera ban list", false),
             ("chimera config check", false),
             ("chimera plugin history", false),
             ("chimera plugin swap auth auth-open", false),

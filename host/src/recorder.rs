@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::now_ms;
+use crate::gate::{Inbox, Message};
 use crate::health::Probe;
 
 /// Shares waiting for the next commit; at 96 bytes each well below a megabyte.
@@ -34,44 +35,29 @@ pub(crate) enum Fate {
     Lost(u32),
 }
 
-/// Where one session learns the fate of its shares, in order.
-#[derive(Debug, Default)]
-pub(crate) struct Mailbox {
-    fates: Mutex<Vec<Fate>>,
-    arrived: Notify,
-}
-
-impl Mailbox {
-    /// Waits until there is news.
-    pub(crate) async fn arrived(&self) {
-        self.arrived.notified().await;
-    }
-
-    /// Takes the news, oldest first.
-    pub(crate) fn take(&self) -> Vec<Fate> {
-        std::mem::take(&mut lock(&self.fates))
-    }
-
-    fn put(&self, fate: Fate) {
-        let mut fates = lock(&self.fates);
-        match (fates.last_mut(), fate) {
-            (Some(Fate::Durable(count)), Fate::Durable(more))
-            | (Some(Fate::Lost(count)), Fate::Lost(more)) => *count += more,
-            _ => fates.push(fate),
-        }
-        self.arrived.notify_one();
-    }
-}
-
 #[derive(Debug, Default)]
 struct Batch {
     records: Vec<ShareRecord>,
-    mailboxes: Vec<Arc<Mailbox>>,
+    /// Whose they are: so many in a row of each.
+    sources: Vec<(Arc<Inbox>, u32)>,
+    /// Who waits for room.
+    waiting: Vec<Arc<Inbox>>,
     /// Shares taken out of the batch whose commit has not ended.
     in_flight: u64,
     /// Work recorded since the start.
     recorded: Work,
     closed: bool,
+}
+
+impl Batch {
+    fn add(&mut self, records: &mut Vec<ShareRecord>, from: &Arc<Inbox>) {
+        let count = u32::try_from(records.len()).expect("a turn has few shares");
+        self.records.append(records);
+        match self.sources.last_mut() {
+            Some((last, of_it)) if Arc::ptr_eq(last, from) => *of_it += count,
+            _ => self.sources.push((Arc::clone(from), count)),
+        }
+    }
 }
 
 /// What the share log has done since the start.
@@ -94,7 +80,6 @@ pub(crate) struct RecorderCounters {
 pub(crate) struct Recorder {
     batch: Mutex<Batch>,
     filled: Notify,
-    room: Notify,
     /// Sequence number of the newest durable share.
     committed: AtomicU64,
     /// What was done, for the API.
@@ -107,26 +92,33 @@ impl Recorder {
         Self {
             batch: Mutex::default(),
             filled: Notify::new(),
-            room: Notify::new(),
             committed: AtomicU64::new(last_seq),
             counters: RecorderCounters::default(),
         }
     }
 
-    /// Adds a share; waits while the batch is full. Its fate comes by the mailbox.
-    pub(crate) async fn add(&self, record: ShareRecord, mailbox: &Arc<Mailbox>) {
-        loop {
-            let room = self.room.notified();
-            {
-                let mut batch = lock(&self.batch);
-                if batch.records.len() < BATCH_SHARES_MAX {
-                    batch.records.push(record);
-                    batch.mailboxes.push(Arc::clone(mailbox));
-                    self.filled.notify_one();
-                    return;
-                }
+    /// Adds the shares of a shard, and empties its list; their fate comes by its inbox, in
+    /// order. False while the batch is full: then nothing is added, and a message says when
+    /// there is room.
+    pub(crate) fn add(&self, records: &mut Vec<ShareRecord>, from: &Arc<Inbox>) -> bool {
+        let mut batch = lock(&self.batch);
+        if batch.records.len() >= BATCH_SHARES_MAX {
+            if !batch.waiting.iter().any(|waiting| Arc::ptr_eq(waiting, from)) {
+                batch.waiting.push(Arc::clone(from));
             }
-            room.await;
+            return false;
+        }
+        batch.add(records, from);
+        drop(batch);
+        self.filled.notify_one();
+        true
+    }
+
+    /// Adds the last shares of a shard that ends, whether there is room or not.
+    pub(crate) fn add_last(&self, records: &mut Vec<ShareRecord>, from: &Arc<Inbox>) {
+        if !records.is_empty() {
+            lock(&self.batch).add(records, from);
+            self.filled.notify_one();
         }
     }
 
@@ -151,7 +143,7 @@ impl Recorder {
     pub(crate) async fn run(&self, store: &Store, probe: &Probe) {
         probe.healthy(now_ms());
         let mut in_trouble = false;
-        while let Some((records, mailboxes)) = self.take().await {
+        while let Some((records, sources)) = self.take().await {
             let durable = self.commit(store, &records, probe, in_trouble).await;
             in_trouble = !durable;
             let count = records.len() as u64;
@@ -164,22 +156,25 @@ impl Recorder {
                     batch.recorded += records.iter().map(|record| record.work).sum();
                 }
             }
-            let fate = if durable { Fate::Durable(1) } else { Fate::Lost(1) };
-            mailboxes.iter().for_each(|mailbox| mailbox.put(fate));
+            for (inbox, count) in sources {
+                let fate = if durable { Fate::Durable(count) } else { Fate::Lost(count) };
+                inbox.put(Message::Fate(fate));
+            }
         }
     }
 
-    async fn take(&self) -> Option<(Vec<ShareRecord>, Vec<Arc<Mailbox>>)> {
+    async fn take(&self) -> Option<(Vec<ShareRecord>, Vec<(Arc<Inbox>, u32)>)> {
         loop {
             let filled = self.filled.notified();
             {
                 let mut batch = lock(&self.batch);
                 if !batch.records.is_empty() {
                     batch.in_flight = batch.records.len() as u64;
-                    let taken =
-                        (std::mem::take(&mut batch.records), std::mem::take(&mut batch.mailboxes));
-                    self.room.notify_waiters();
-                    return Some(taken);
+                    let room = Vec::with_capacity(batch.records.len());
+                    let records = std::mem::replace(&mut batch.records, room);
+                    let sources = std::mem::take(&mut batch.sources);
+                    batch.waiting.drain(..).for_each(|inbox| inbox.put(Message::Room));
+                    return Some((records, sources));
                 }
                 if batch.closed {
                     return None;

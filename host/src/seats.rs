@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use chimera_stratum::{Seat, SessionId};
-use chimera_work::{ExtranonceLease, ExtranonceSpace, NonceLayout, SpaceExhausted};
+use chimera_stratum::{Jobs, Seat, SeatState, SessionId};
+use chimera_work::{Extranonce1, ExtranonceLease, ExtranonceSpace, NonceLayout, SpaceExhausted};
 
 /// Seats kept for absent miners. Beyond it the longest absent miner starts anew. The shares a
 /// seat remembers are most of its memory, and are let go when their round is over.
@@ -64,6 +64,22 @@ impl Seats {
         self.parked.insert(seat.id(), (seat, now));
     }
 
+    /// Leases again what a session of another process of this instance had.
+    pub(crate) fn lease_again(&mut self, extranonce1: Extranonce1) -> Option<ExtranonceLease> {
+        self.space.lease_again(extranonce1)
+    }
+
+    /// The seats nobody sits on, as data, with how long each has been empty.
+    pub(crate) fn parked(&self, now: Instant, jobs: &mut impl Jobs) -> Vec<(SeatState, Duration)> {
+        let parked = self.parked.values();
+        parked.map(|(seat, since)| (seat.state(jobs), now.duration_since(*since))).collect()
+    }
+
+    /// Sizes of the nonce space.
+    pub(crate) const fn layout(&self) -> NonceLayout {
+        self.layout
+    }
+
     /// Lets go of seats kept long enough.
     pub(crate) fn expire(&mut self, now: Instant) {
         let keep = self.keep;
@@ -75,5 +91,56 @@ impl Seats {
         self.expire(now);
         self.parked.values_mut().for_each(|(seat, _)| seat.end_round());
         self.space.round_changed();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEEP: Duration = Duration::from_secs(600);
+
+    fn seats(capacity: u32) -> Seats {
+        let space = ExtranonceSpace::with_capacity(1, capacity);
+        Seats { space, ..Seats::new(1, NonceLayout::DEFAULT, KEEP) }
+    }
+
+    #[test]
+    fn without_nonce_space_a_seat_is_refused_and_the_reason_is_told() {
+        let (mut seats, now) = (seats(2), Instant::now());
+        let alice = seats.take(None, SessionId(1), now).expect("the first part");
+        let bob = seats.take(None, SessionId(2), now).expect("the second part");
+        assert_ne!(alice.extranonce1(), bob.extranonce1());
+        let why = seats.take(None, SessionId(3), now).expect_err("there is no third").to_string();
+        assert_eq!(
+            why,
+            "all 2 extranonces of this instance are in use or resting until the next block"
+        );
+        assert!(seats.lease().is_err());
+
+        // Who had a seat finds it again, also now.
+        let space = alice.extranonce1();
+        seats.park(alice, now);
+        let alice = seats.take(Some(SessionId(1)), SessionId(4), now).expect("it was kept");
+        assert_eq!(alice.extranonce1(), space);
+
+        // What was given back rests until the round is over.
+        drop(alice);
+        assert!(seats.take(None, SessionId(5), now).is_err());
+        seats.round_changed(now);
+        let carol = seats.take(None, SessionId(5), now).expect("it has rested");
+        assert_eq!(carol.extranonce1(), space);
+    }
+
+    #[test]
+    fn a_seat_nobody_comes_back_for_is_given_back() {
+        let (mut seats, now) = (seats(1), Instant::now());
+        let alice = seats.take(None, SessionId(1), now).expect("the only part");
+        seats.park(alice, now);
+        seats.round_changed(now + KEEP);
+        assert!(seats.take(None, SessionId(2), now + KEEP).is_err(), "it is kept for her");
+        seats.round_changed(now + KEEP + Duration::from_millis(1));
+        let later = now + KEEP + Duration::from_millis(1);
+        assert!(seats.take(Some(SessionId(1)), SessionId(3), later).is_ok());
     }
 }

@@ -98,7 +98,8 @@ impl SettleProcess {
         engines: Arc<Engines>,
         cache: Option<&Path>,
     ) -> Result<Self, EngineError> {
-        let this = || std::env::current_exe().unwrap_or_else(|_| PathBuf::from("chimera"));
+        // This very program, also after its file was replaced.
+        let this = || PathBuf::from("/proc/self/exe");
         Ok(Self {
             program: settings.program.clone().unwrap_or_else(this),
             timeout: settings.timeout,

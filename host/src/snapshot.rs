@@ -68,7 +68,10 @@ impl Watch {
             coin: Coin { ticker: config.coin.ticker.clone(), decimals: config.coin.decimals },
             sessions: Sessions { max_miners: config.pool.miners_max.into(), ..Sessions::default() },
             addresses: ApiAddresses {
-                stratum: vec![addresses.stratum.to_string()],
+                stratum: std::iter::once(&addresses.stratum)
+                    .chain(&addresses.more_doors)
+                    .map(ToString::to_string)
+                    .collect(),
                 api: Some(addresses.api.to_string()),
             },
             ..Snapshot::default()

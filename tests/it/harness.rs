@@ -1,6 +1,6 @@
 //! A real pool on real sockets, and a miner that says exactly what a test wants.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use chimera::config::Config;
@@ -9,14 +9,19 @@ use chimera::pool::Pool;
 use chimera_pow::{Algorithm, Difficulty};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpStream;
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// How long a test waits for something that must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long totals may stay behind the share log before a test takes them as they are.
+const TOTALS_WAIT: Duration = Duration::from_secs(10);
 
 /// Settings of a pool for tests: free ports, blocks every second, rewards ripe at once.
 pub(crate) fn settings(data_dir: &std::path::Path) -> Vec<(String, String)> {
@@ -39,6 +44,8 @@ pub(crate) fn settings(data_dir: &std::path::Path) -> Vec<(String, String)> {
 /// A pool inside the test, stopped when asked.
 pub(crate) struct TestPool {
     pub(crate) stratum: SocketAddr,
+    /// Further doors, in the order of the settings.
+    pub(crate) doors: Vec<SocketAddr>,
     pub(crate) api: String,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), chimera::pool::RunError>>,
@@ -54,11 +61,12 @@ impl TestPool {
     /// Starts a pool on the data of another.
     pub(crate) async fn start_in(dir: TempDir, changes: &[(&str, &str)]) -> Self {
         let pool = Pool::bind(config(&dir, changes)).await.expect("the pool starts");
-        let addresses = pool.addresses();
+        let addresses = pool.addresses().clone();
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(pool.run(shutdown.clone()));
         Self {
             stratum: addresses.stratum,
+            doors: addresses.more_doors,
             api: format!("http://{}", addresses.api),
             shutdown,
             task,
@@ -81,14 +89,41 @@ impl TestPool {
         answer.json().await.expect("in JSON")
     }
 
+    /// Shares of some accounts on record. Totals follow the log within a second, later on a
+    /// busy machine: they are asked for until they are as expected, or for a while.
+    pub(crate) async fn shares(&self, accounts: &[&str], expected: u64) -> u64 {
+        let deadline = tokio::time::Instant::now() + TOTALS_WAIT;
+        loop {
+            let mut shares = 0;
+            for account in accounts {
+                let miner = self.get(&format!("miners/{account}")).await;
+                shares += miner["shares"].as_u64().unwrap_or(0);
+            }
+            if shares == expected || tokio::time::Instant::now() > deadline {
+                return shares;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Posts a request that changes something, with the pool's token; status and answer.
     pub(crate) async fn post(&self, route: &str, body: Value) -> (u16, Value) {
+        self.request(reqwest::Method::POST, route, body).await
+    }
+
+    /// Asks for what only the pool's token opens; status and answer.
+    pub(crate) async fn request(
+        &self,
+        method: reqwest::Method,
+        route: &str,
+        body: Value,
+    ) -> (u16, Value) {
         // A pool that only just starts changes nothing yet.
         self.wait_for("status", |status| status["state"] == "running").await;
         let token = std::fs::read_to_string(self.dir.path().join("admin.token"));
         let url = format!("{}/api/v1/{route}", self.api);
-        let client = reqwest::Client::new();
-        let request = client.post(&url).bearer_auth(token.expect("a token").trim()).json(&body);
+        let request = reqwest::Client::new().request(method, &url).json(&body);
+        let request = request.bearer_auth(token.expect("a token").trim());
         let answer = request.send().await.expect("the API answers");
         (answer.status().as_u16(), answer.json().await.expect("in JSON"))
     }
@@ -142,9 +177,16 @@ pub(crate) fn config(dir: &TempDir, changes: &[(&str, &str)]) -> Config {
     Config::parse("", &settings).expect("the test's settings are valid")
 }
 
-/// A miner under a test's control.
-pub(crate) struct Miner {
-    lines: BufReader<TcpStream>,
+/// Connects as a machine with an address of its own: all of 127.0.0.0/8 are this one.
+pub(crate) async fn connect_from(address: [u8; 4], pool: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("the system gives sockets");
+    socket.bind((IpAddr::from(address), 0).into()).expect("it is this machine's");
+    socket.connect(pool).await.expect("the pool listens")
+}
+
+/// A miner under a test's control, at a socket or what is laid over one.
+pub(crate) struct Miner<S = TcpStream> {
+    lines: BufReader<S>,
     pub(crate) user: String,
     pub(crate) subscription: Option<Subscription>,
     pub(crate) session_id: String,
@@ -158,7 +200,34 @@ pub(crate) struct Miner {
 impl Miner {
     /// Connects and says nothing.
     pub(crate) async fn connect(pool: SocketAddr, user: &str) -> Self {
-        let socket = TcpStream::connect(pool).await.expect("the pool listens");
+        Self::over(TcpStream::connect(pool).await.expect("the pool listens"), user)
+    }
+
+    /// Connects, subscribes, authorises, and waits for the first job.
+    pub(crate) async fn start(pool: SocketAddr, user: &str) -> Self {
+        let mut miner = Self::connect(pool, user).await;
+        miner.begin().await;
+        miner
+    }
+
+    /// Breaks the connection without a goodbye.
+    pub(crate) fn reset(self) {
+        let socket = self.lines.into_inner();
+        socket2::SockRef::from(&socket)
+            .set_linger(Some(Duration::ZERO))
+            .expect("a socket can be told so");
+    }
+
+    /// The two directions, for sending and reading at once.
+    pub(crate) fn split(self) -> (Reader, Writer) {
+        let (reader, writer) = self.lines.into_inner().into_split();
+        (Reader(BufReader::new(reader)), Writer(writer))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Miner<S> {
+    /// A miner that has said nothing yet.
+    pub(crate) fn over(socket: S, user: &str) -> Self {
         Self {
             lines: BufReader::new(socket),
             user: user.to_owned(),
@@ -171,13 +240,11 @@ impl Miner {
         }
     }
 
-    /// Connects, subscribes, authorises, and waits for the first job.
-    pub(crate) async fn start(pool: SocketAddr, user: &str) -> Self {
-        let mut miner = Self::connect(pool, user).await;
-        miner.subscribe(None).await;
-        assert_eq!(miner.authorize().await["result"], true, "{user} may mine");
-        miner.wait_for_job().await;
-        miner
+    /// Subscribes, authorises, and waits for the first job.
+    pub(crate) async fn begin(&mut self) {
+        self.subscribe(None).await;
+        assert_eq!(self.authorize().await["result"], true, "{} may mine", self.user);
+        self.wait_for_job().await;
     }
 
     /// Subscribes, asking for the session of before if there was one.
@@ -198,8 +265,12 @@ impl Miner {
 
     /// Sends a line.
     pub(crate) async fn send(&mut self, line: &str) {
-        let line = format!("{line}\n");
-        self.lines.get_mut().write_all(line.as_bytes()).await.expect("the pool reads");
+        self.send_bytes(format!("{line}\n").as_bytes()).await;
+    }
+
+    /// Sends bytes that may be no line.
+    pub(crate) async fn send_raw(&mut self, bytes: &[u8]) {
+        self.lines.get_mut().write_all(bytes).await.expect("the pool reads");
     }
 
     /// Sends a request and gives its answer, minding what comes between.
@@ -216,20 +287,6 @@ impl Miner {
     /// The next line, as it is; `None` when the pool closed.
     pub(crate) async fn raw_line(&mut self) -> Option<Value> {
         read_line(&mut self.lines).await
-    }
-
-    /// Breaks the connection without a goodbye.
-    pub(crate) fn reset(self) {
-        let socket = self.lines.into_inner();
-        socket2::SockRef::from(&socket)
-            .set_linger(Some(Duration::ZERO))
-            .expect("a socket can be told so");
-    }
-
-    /// The two directions, for sending and reading at once.
-    pub(crate) fn split(self) -> (Reader, Writer) {
-        let (reader, writer) = self.lines.into_inner().into_split();
-        (Reader(BufReader::new(reader)), Writer(writer))
     }
 
     /// The next line, noting jobs and difficulties; `None` when the pool closed.
@@ -256,6 +313,22 @@ impl Miner {
         while self.job.is_none() {
             self.line().await.expect("the pool sends work");
         }
+    }
+
+    /// What the pool says before it closes: the text of the last error or message.
+    pub(crate) async fn last_words(&mut self) -> String {
+        let mut last = String::new();
+        while let Some(line) = self.raw_line().await {
+            let text = line["error"][1].as_str().or_else(|| line["params"][0].as_str());
+            last = text.unwrap_or_default().to_owned();
+        }
+        last
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
+        self.lines.get_mut().write_all(bytes).await.expect("the pool reads");
+        self.lines.get_mut().flush().await.expect("the pool reads");
     }
 
     /// Takes what has arrived without waiting.
@@ -320,6 +393,11 @@ impl Writer {
     /// Says that nothing more will come.
     pub(crate) async fn close(&mut self) {
         self.0.shutdown().await.expect("the socket is open");
+    }
+
+    /// Sends bytes to a pool that may have closed.
+    pub(crate) async fn try_send_bytes(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.write_all(bytes).await
     }
 
     /// Sends a line.

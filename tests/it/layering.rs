@@ -37,13 +37,15 @@ const ARROWS: [(&str, &[&str]); 13] = [
 ];
 
 /// Heavy or side-effecting packages, and the only crates that may name them.
-const HOMES: [(&str, &[&str]); 6] = [
+const HOMES: [(&str, &[&str]); 8] = [
     ("wasmtime", &["chimera-plugin"]),
     ("sqlx", &["chimera-store"]),
     ("axum", &["chimera-api"]),
     ("tokio", &["chimera-chain", "chimera-store", "chimera-api", "chimera"]),
     ("reqwest", &["chimera-chain", "chimera"]),
     ("anyhow", &["chimera"]),
+    ("mio", &["chimera"]),
+    ("rustls", &["chimera"]),
 ];
 
 /// Normal and build dependencies of each workspace member, by name.

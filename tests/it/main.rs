@@ -1,11 +1,15 @@
 //! End-to-end and cross-crate tests: one binary, real sockets, real components.
 
 mod authoring;
+mod bans;
+mod conduct;
 mod door;
+mod doors;
 mod guides;
 mod harness;
 mod kit_check;
 mod layering;
+mod load;
 mod node;
 mod plugins;
 mod policies;
@@ -18,4 +22,5 @@ mod swap;
 mod swap_guide;
 mod swap_kill;
 mod swap_soak;
+mod upgrade;
 mod verifiable;

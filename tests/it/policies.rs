@@ -205,17 +205,23 @@ async fn futures_all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) 
     pending.into_iter().filter_map(|(_, done)| done).collect()
 }
 
-/// A denial may ban its address: nobody from there is even asked about for that time.
+/// A denial may ban its address: nobody from there is let in for that time, and who is connected
+/// already is not even asked about.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_banned_address_is_refused_without_a_question() {
     let door = Door::open();
     door.says("mallory", "deny 0 60");
     door.says("alice", "allow alice 60 -");
     let pool = pool_with(&door, &[]).await;
+    let mut alice = Miner::connect(pool.stratum, "alice.rig").await;
+    alice.subscribe(None).await;
     let (_, answer) = login(&pool, "mallory").await;
     assert_eq!(refusal(&answer), "not through this door");
-    let (_, answer) = login(&pool, "alice.rig").await;
-    assert!(refusal(&answer).contains("this address is refused"), "{answer}");
+    let words = refusal(&alice.authorize().await);
+    assert!(words.starts_with("your address is banned for another "), "{words}");
+    assert!(words.ends_with(" s: not through this door"), "{words}");
+    let words = Miner::connect(pool.stratum, "alice.rig").await.last_words().await;
+    assert!(words.starts_with("your address is banned for another "), "{words}");
     assert_eq!(door.asked("alice"), 0);
     pool.stop().await;
 }

@@ -26,7 +26,7 @@ impl Process {
     }
 
     /// `command` must run the binary with the arguments at its end.
-    fn spawn(mut command: Command, data_dir: &Path, changes: &[(&str, &str)]) -> Self {
+    pub(crate) fn spawn(mut command: Command, data_dir: &Path, changes: &[(&str, &str)]) -> Self {
         let changes = changes.iter().map(|(key, value)| (format!("CHIMERA_{key}"), *value));
         command.envs(settings(data_dir)).envs(changes);
         let started = Started::run(command);
@@ -209,7 +209,12 @@ async fn a_stranger_runs_a_pool_and_mines() {
         let event: Value = serde_json::from_str(line).expect("one JSON object per line");
         assert!(event["event"].is_string(), "{line}");
     }
-    assert!(pool.get("miners/alice").await["shares"].as_u64() >= Some(200));
+    // Totals follow the log within a second.
+    let deadline = Instant::now() + PATIENCE;
+    while pool.get("miners/alice").await["shares"].as_u64() < Some(200) {
+        assert!(Instant::now() < deadline, "they are not on record");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     while pool.get("health").await["status"] != "healthy" {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

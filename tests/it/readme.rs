@@ -1,6 +1,7 @@
 //! What the documents show is what the program does.
 
 use chimera::cli::Cli;
+use chimera::config::Config;
 use clap::Parser as _;
 
 const README: &str = include_str!("../../README.md");
@@ -23,6 +24,17 @@ fn every_command_shown_is_understood() {
         understood += 1;
     }
     assert!(understood >= 5, "{understood} commands are shown");
+}
+
+/// Settings shown are settings the program reads.
+#[test]
+fn every_setting_shown_is_understood() {
+    let blocks: Vec<&str> =
+        README.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(blocks.len() >= 2, "{} blocks are shown", blocks.len());
+    for block in blocks {
+        Config::parse(block, &[]).unwrap_or_else(|error| panic!("{block}: {error}"));
+    }
 }
 
 #[test]

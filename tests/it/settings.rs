@@ -1,6 +1,8 @@
 //! Settings: every sample parses, every key can be overridden, nonsense is refused by name.
 
-use chimera::config::{Chain, Config};
+use std::time::Duration;
+
+use chimera::config::{Chain, Conduct, Config, Tls};
 
 fn refused(text: &str, overrides: &[(&str, &str)]) -> String {
     let overrides: Vec<_> =
@@ -65,6 +67,167 @@ fn nonsense_is_refused_with_the_key_and_what_would_be_right() {
         let message = refused(text, &[]);
         assert!(message.contains(expected), "{text:?}: {message}");
     }
+}
+
+/// Every key of the doors, wrong: the message names it, what was found and what would be right.
+#[test]
+fn nonsense_about_doors_is_refused_with_the_key_and_what_would_be_right() {
+    let door =
+        |keys: &str| format!("[[stratum.listener]]\nname = \"b\"\nlisten = \"[::]:1\"\n{keys}");
+    let bounds = "must lie within stratum.difficulty_min = 0.000001 and \
+                  stratum.difficulty_max = 4000000000";
+    let many: String =
+        (0..65).map(|n| format!("{{ name = \"{n}\", listen = \"[::]:1\" }},")).collect();
+    for (text, expected) in [
+        ("[stratum]\ntls = \"on\"".to_owned(), "expected one of `off`, `optional`, `required`"),
+        (
+            "[stratum]\ntls = \"required\"".to_owned(),
+            "stratum.tls = \"required\": takes stratum.certificate and stratum.key: the names of \
+             two PEM files",
+        ),
+        (
+            "[stratum]\ntls = \"optional\"\ncertificate = \"c.pem\"".to_owned(),
+            "stratum.tls = \"optional\": takes stratum.certificate and stratum.key",
+        ),
+        (
+            "[stratum]\ncertificate = \"c.pem\"\nkey = \"k.pem\"".to_owned(),
+            "stratum.tls = \"off\": must be \"optional\" or \"required\" if there is a certificate",
+        ),
+        (
+            "[stratum]\nproxies = [\"10.0.0.0/33\"]".to_owned(),
+            "stratum.proxies = \"10.0.0.0/33\": must be an address or a network, e.g. \
+             \"10.0.0.0/8\"",
+        ),
+        ("[stratum]\nproxies = \"10.0.0.0/8\"".to_owned(), "expected a sequence"),
+        (
+            "[stratum]\nthreads = 65".to_owned(),
+            "stratum.threads = 65: must be 0 (one for each core) to 64",
+        ),
+        ("[stratum]\nper_address_max = -1".to_owned(), "expected u32"),
+        ("[stratum]\nper_account_max = \"few\"".to_owned(), "expected u32"),
+        ("[[stratum.listener]]\nnam = \"b\"".to_owned(), "unknown field `nam`"),
+        (
+            "[[stratum.listener]]\nname = \"b\"".to_owned(),
+            "stratum.listener[0].listen = \"\": must be address:port",
+        ),
+        (
+            "[[stratum.listener]]\nlisten = \"[::]:1\"".to_owned(),
+            "stratum.listener.name = \"\": must be a name no other listener has",
+        ),
+        (
+            format!("{}\n{}", door(""), door("")),
+            "stratum.listener.name = \"b\": must be a name no other listener has",
+        ),
+        (
+            format!("[stratum]\nlistener = [{many}]"),
+            "stratum.listener = 65: must be at most 64 listeners",
+        ),
+        (
+            door("tls = \"required\"\nkey = \"k.pem\""),
+            "stratum.listener[0].tls = \"required\": takes stratum.listener[0].certificate and",
+        ),
+        (door("proxies = [\"ten\"]"), "stratum.listener[0].proxies = \"ten\": must be an address"),
+        (
+            door("difficulty_min = 0.0"),
+            "stratum.listener[0].difficulty_min = 0: must be a number from 1e-9 to 4294967295",
+        ),
+        (
+            door("difficulty_min = 1e-7"),
+            &format!("stratum.listener[0].difficulty_min = 0.0000001: {bounds}"),
+        ),
+        (
+            door("difficulty_max = 4.1e9"),
+            &format!("stratum.listener[0].difficulty_max = 4100000000: {bounds}"),
+        ),
+        (
+            door("difficulty_min = 8.0\ndifficulty_max = 4.0"),
+            "stratum.listener[0].difficulty_max = 4 must not be below \
+             stratum.listener[0].difficulty_min = 8",
+        ),
+        (door("per_address_max = 0.5"), "expected u32"),
+        ("[stratum.conduct]\nforgive = 1".to_owned(), "unknown field `forgive`"),
+        (
+            "[stratum.conduct]\nwarn = 2000".to_owned(),
+            "stratum.conduct.drop = 1000: must be at least 1 and not below \
+             stratum.conduct.warn = 2000",
+        ),
+        ("[stratum.conduct]\nwarn = 0\ndrop = 0".to_owned(), "stratum.conduct.drop = 0: must be"),
+        (
+            "[stratum.conduct]\nban_after = 101".to_owned(),
+            "stratum.conduct.ban_after = 101: must be 0 (nobody is banned) to 100",
+        ),
+        (
+            "[stratum.conduct]\nban_s = 0".to_owned(),
+            "stratum.conduct.ban_s = 0: must be 1 to 2592000 seconds",
+        ),
+    ] {
+        let message = refused(&text, &[]);
+        assert!(message.contains(expected), "{text:?}: {message}");
+    }
+}
+
+#[test]
+fn doors_have_what_they_say_and_else_what_all_have() {
+    let text = r#"
+        [stratum]
+        difficulty_min = 1.0
+        per_address_max = 7
+        per_account_max = 9
+        proxies = ["10.0.0.0/8"]
+        [stratum.conduct]
+        ban_after = 0
+        [[stratum.listener]]
+        name = "farm"
+        listen = "0.0.0.0:3443"
+        tls = "required"
+        certificate = "chain.pem"
+        key = "key.pem"
+        difficulty_max = 1024.0
+        per_address_max = 0
+        [[stratum.listener]]
+        name = "plain"
+        listen = "[::1]:3334"
+    "#;
+    let stratum = Config::parse(text, &[]).expect("valid").stratum;
+    let doors: Vec<_> = stratum
+        .listeners
+        .iter()
+        .map(|door| {
+            let (low, high) = (door.difficulty_min.get(), door.difficulty_max.get());
+            (&*door.name, door.tls, door.proxies.len(), low, high, door.per_address_max)
+        })
+        .collect();
+    let most = 4_000_000_000.0;
+    assert_eq!(
+        doors,
+        [
+            ("stratum", Tls::Off, 1, 1.0, most, 7),
+            ("farm", Tls::Required, 0, 1.0, 1024.0, 0),
+            ("plain", Tls::Off, 0, 1.0, most, 7),
+        ]
+    );
+    assert!(stratum.listeners[1].certificate.is_some());
+    assert_eq!(stratum.per_account_max, 9);
+    let conduct = Conduct {
+        forgiven_per_minute: 60,
+        warn: 200,
+        drop: 1_000,
+        ban_after: 0,
+        ban: Duration::from_secs(600),
+    };
+    assert_eq!(stratum.conduct, conduct);
+}
+
+/// Ten thousand, or what the system allows: a fresh start never fails for want of open files.
+#[test]
+fn the_default_of_miners_is_what_the_system_allows() {
+    let most = Config::embedded().pool.miners_max;
+    assert!((1..=10_000).contains(&most), "{most}");
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    let enough = limit.is_none_or(|limit| limit >= 20_000);
+    assert!(!enough || most == 10_000, "{most} of {limit:?}");
+    let config = Config::parse("[pool]\nmax_miners = 1000000", &[]).expect("said is said");
+    assert_eq!(config.pool.miners_max, 1_000_000);
 }
 
 #[test]

@@ -190,6 +190,7 @@ async fn mine_to_the_end(mut miner: Miner) -> Mined {
 
 /// The work in the log.
 async fn logged(store: &Store) -> Work {
+    store.count_shares().await.expect("writable");
     store.stats(0).await.expect("readable").work
 }
 

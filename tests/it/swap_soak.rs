@@ -60,11 +60,9 @@ async fn swapping_everything_all_the_time_costs_no_share_and_no_connection() {
     }
     let stats = pool.wait_for("status", |status| status["sessions"]["connected"] == 0).await;
     assert_eq!(stats["state"], "running");
-    let mut recorded = 0;
-    for number in 0..MINERS {
-        let miner = pool.get(&format!("miners/miner{number}")).await;
-        recorded += miner["shares"].as_u64().unwrap_or(0);
-    }
+    let accounts: Vec<String> = (0..MINERS).map(|number| format!("miner{number}")).collect();
+    let accounts: Vec<&str> = accounts.iter().map(String::as_str).collect();
+    let recorded = pool.shares(&accounts, accepted).await;
     assert_eq!(recorded, accepted, "after {swaps} swaps");
     check_ledger(&pool.stop().await).await;
 }

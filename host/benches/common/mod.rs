@@ -13,6 +13,12 @@ mod started;
 
 use started::Started;
 
+/// What is measured: the binary of this build, or `BENCH_BINARY`, to compare with another.
+pub(crate) fn binary() -> PathBuf {
+    std::env::var_os("BENCH_BINARY")
+        .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_chimera")), PathBuf::from)
+}
+
 /// A running pool, killed when dropped.
 pub(crate) struct Pool {
     started: Started,
@@ -24,7 +30,7 @@ impl Pool {
     /// Starts the binary on free ports, with what is changed of the settings.
     pub(crate) fn start(data_dir: &Path, changes: &[(&str, &str)]) -> Self {
         let changes = changes.iter().map(|(key, value)| (format!("CHIMERA_{key}"), *value));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_chimera"));
+        let mut command = Command::new(binary());
         command
             .env("CHIMERA_POOL__DATA_DIR", data_dir)
             .env("CHIMERA_STRATUM__LISTEN", "127.0.0.1:0")
@@ -60,12 +66,22 @@ impl Pool {
         ))
     }
 
-    fn http(&self, request: &str) -> Value {
-        let mut socket = TcpStream::connect(&self.started.api).expect("the API listens");
-        socket.write_all(request.as_bytes()).expect("writable");
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).expect("readable");
-        let (_, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-        serde_json::from_str(body).unwrap_or_else(|_| panic!("no JSON: {answer}"))
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.started.child.id()
     }
+
+    fn http(&self, request: &str) -> Value {
+        http(&self.started.api, request)
+    }
+}
+
+/// One request and its JSON answer.
+pub(crate) fn http(address: &str, request: &str) -> Value {
+    let mut socket = TcpStream::connect(address).expect("it listens");
+    socket.write_all(request.as_bytes()).expect("writable");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("readable");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    serde_json::from_str(body).unwrap_or_else(|_| panic!("no JSON: {answer}"))
 }

@@ -1,7 +1,9 @@
 //! One file per command of the command line.
 
+pub mod ban;
 pub mod config_check;
 pub mod devnode;
+pub mod load;
 pub mod mine;
 pub mod payout;
 pub mod plugin;
@@ -9,7 +11,9 @@ pub mod rehearse;
 pub mod run;
 pub mod settle;
 pub mod status;
+pub mod upgrade;
 
+mod admin;
 mod arguments;
 mod exit;
 mod pool_api;

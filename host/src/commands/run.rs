@@ -1,13 +1,20 @@
 //! `chimera run`: the pool, until it is told to stop.
 
+use std::time::Duration;
+
 use chimera_api::Lifecycle;
 use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Exit, say};
 use crate::cli::RunArgs;
+use crate::clock::now_ms;
 use crate::config::{Chain, Config, Log};
-use crate::pool::{Addresses, Pool};
+use crate::lifecycle::Moment;
+use crate::pool::{Addresses, Pool, preflight, raise_open_files};
+use crate::upgrade::{self, Next, Outcome, Record, Testator};
 
 /// Runs the pool. A start that fails stops what it had started and says why.
 pub async fn run(args: RunArgs, shutdown: CancellationToken) -> anyhow::Result<Exit> {
@@ -23,33 +30,108 @@ pub async fn run(args: RunArgs, shutdown: CancellationToken) -> anyhow::Result<E
         }
     };
     start_logging(&config.log);
-    let embedded = matches!(config.chain, Chain::Dev(_));
-    let Some(bound) = shutdown.run_until_cancelled(Pool::bind(config)).await else {
-        return Ok(Exit::Done);
+    // Before anything takes time: unheard, the signal would end the process.
+    let mut upgrade_asked = signal(SignalKind::user_defined2())?;
+    let testator = Testator::present()?;
+    let mut estate = match &testator {
+        Some(testator) => {
+            // Every connection that comes over is an open file.
+            let prepared = raise_open_files(config.pool.miners_max);
+            let prepared = match prepared {
+                Ok(()) => preflight(&config).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = prepared {
+                testator.failed(&format!("{error:#}"));
+                return Err(error);
+            }
+            Some(tokio::task::block_in_place(|| testator.inherit())?)
+        }
+        None => None,
     };
-    let pool = bound?;
-    let (addresses, mut states) = (pool.addresses(), pool.states());
-    let running = tokio::spawn(pool.run(shutdown));
-    // A pool that ends before it serves anybody has nothing to greet with.
-    if states.wait_for(|moment| moment.state != Lifecycle::Starting).await.is_ok() {
-        if args.json {
-            say::json(&json!({
-                "stratum": addresses.stratum.to_string(),
-                "api": addresses.api.to_string(),
-            }));
-        } else {
-            greet(&addresses, embedded);
+    let mut heard = testator;
+    loop {
+        let bound = Pool::go_on(config.clone(), &mut estate);
+        let Some(bound) = shutdown.run_until_cancelled(bound).await else {
+            return Ok(Exit::Done);
+        };
+        let pool = match (bound, &heard) {
+            (Err(error), Some(testator)) => {
+                testator.failed(&format!("{error:#}"));
+                return Err(error);
+            }
+            (Err(error), None) if estate.is_some() => {
+                // Miners wait with their sockets open: whatever is away may come back.
+                let cause = format!("{error:#}");
+                tracing::error!(cause, "the pool cannot go on yet; trying again");
+                if shutdown.run_until_cancelled(tokio::time::sleep(RETRY)).await.is_none() {
+                    return Ok(Exit::Failed);
+                }
+                continue;
+            }
+            (bound, _) => bound?,
+        };
+        let (addresses, states) = (pool.addresses().clone(), pool.states());
+        let freeze = CancellationToken::new();
+        let running = tokio::spawn(pool.run_until(shutdown.clone(), freeze.clone()));
+        tell_when_running(states, &addresses, heard.take(), &args, &config).await?;
+        match upgrade::serve(&mut upgrade_asked, running, &freeze, &shutdown, &config.pool.data_dir)
+            .await?
+        {
+            Next::Exit => return Ok(Exit::Done),
+            Next::GoOn(kept) => estate = Some(*kept),
         }
     }
-    running.await??;
-    Ok(Exit::Done)
+}
+
+/// Between two tries to go on where this process had stopped for another.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Greets, or tells the process this one takes over from that it may end.
+async fn tell_when_running(
+    mut states: watch::Receiver<Moment>,
+    addresses: &Addresses,
+    testator: Option<Testator>,
+    args: &RunArgs,
+    config: &Config,
+) -> anyhow::Result<()> {
+    // A pool that ends before it serves anybody has nothing to greet with.
+    let moment = states.wait_for(|moment| moment.state != Lifecycle::Starting).await;
+    let Ok(state) = moment.map(|moment| moment.state) else { return Ok(()) };
+    if let Some(testator) = testator {
+        if state != Lifecycle::Running {
+            testator.failed("it did not begin to serve");
+            return Ok(());
+        }
+        testator.healthy();
+        tracing::info!("this process has taken over");
+        let now = now_ms();
+        let (outcome, process) = (Outcome::Done, std::process::id());
+        let done = Record { asked_ms: now, outcome, process, cause: None };
+        if let Err(error) = done.write(&config.pool.data_dir) {
+            tracing::warn!(%error, "what became of the upgrade is not on record");
+        }
+        return Ok(());
+    }
+    if args.json {
+        say::json(&json!({
+            "stratum": addresses.stratum.to_string(),
+            "more_doors": addresses.more_doors.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "api": addresses.api.to_string(),
+        }));
+    } else {
+        greet(addresses, matches!(config.chain, Chain::Dev(_)));
+    }
+    Ok(())
 }
 
 fn greet(addresses: &Addresses, embedded: bool) {
-    say::done("stratum", format_args!("stratum+tcp://{}", addresses.stratum));
+    for stratum in std::iter::once(&addresses.stratum).chain(&addresses.more_doors) {
+        say::done("stratum", format_args!("stratum+tcp://{stratum}"));
+    }
     say::done("api", format_args!("http://{}/api/v1/status", addresses.api));
     if embedded {
-        let Addresses { stratum, api } = addresses;
+        let Addresses { stratum, api, .. } = addresses;
         say::line("Mine in a second terminal, and watch the money move:");
         say::line(format_args!("  cargo run -- mine --url {stratum} --user alice.cpu"));
         say::line(format_args!("  curl -s http://{api}/api/v1/miners/alice"));

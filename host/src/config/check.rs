@@ -11,13 +11,13 @@ use chimera_chain::{Dialect, MATURITY_BLOCKS, NodeAuth};
 use chimera_ledger::AccountName;
 use chimera_plugin::Grants;
 use chimera_pow::{Algorithm, Difficulty};
-use chimera_work::NonceLayout;
 use toml::Table;
 
 use super::grants::{Grantable, capabilities, slot_grants};
-use super::raw::{RawChain, RawConfig, RawNode, RawStratum, RawSwap};
+use super::raw::{RawChain, RawConfig, RawNode, RawSwap};
 use super::{
-    Chain, Coin, Config, DevChain, Log, NodeAddress, Nodes, Pool, Settlement, Slot, Stratum, Swap,
+    Chain, Coin, Config, DevChain, Log, NodeAddress, Nodes, OTHER_FILES, Pool, Settlement, Slot,
+    Swap,
 };
 
 /// Why the settings were refused.
@@ -198,7 +198,7 @@ impl Problems {
         self.0.len()
     }
 
-    fn address(&mut self, key: &'static str, text: &str) -> SocketAddr {
+    pub(super) fn address(&mut self, key: impl Into<Cow<'static, str>>, text: &str) -> SocketAddr {
         // Names such as "localhost:3333" are resolved once, here.
         if let Some(address) = text.to_socket_addrs().ok().and_then(|mut all| all.next()) {
             return address;
@@ -207,7 +207,12 @@ impl Problems {
         SocketAddr::from(([127, 0, 0, 1], 0))
     }
 
-    fn seconds(&mut self, key: &'static str, value: u64, most: u64) -> Duration {
+    pub(super) fn seconds(
+        &mut self,
+        key: impl Into<Cow<'static, str>>,
+        value: u64,
+        most: u64,
+    ) -> Duration {
         if value == 0 || value > most {
             self.add(key, value, format_args!("must be 1 to {most} seconds"));
         }
@@ -230,9 +235,13 @@ impl Problems {
         units
     }
 
-    fn difficulty(&mut self, key: &'static str, value: f64) -> Difficulty {
+    pub(super) fn difficulty(
+        &mut self,
+        key: impl Into<Cow<'static, str>>,
+        value: f64,
+    ) -> Difficulty {
         // Components count difficulty in units of 2^-32, in 64 bits.
-        let usable = 1e-9..=4_294_967_295.0;
+        let usable = 1.0 / 4_294_967_296.0..=4_294_967_295.0;
         match Difficulty::new(value) {
             Ok(difficulty) if usable.contains(&value) => difficulty,
             _ => {
@@ -258,7 +267,7 @@ impl RawConfig {
             let found = format_args!("{:?}", pool.name);
             problems.add("pool.name", found, "must be 1 to 20 ASCII characters: it tags blocks");
         }
-        if pool.max_miners == 0 {
+        if pool.max_miners == Some(0) {
             problems.add("pool.max_miners", 0, "must be at least 1");
         }
         if pool.data_dir.is_empty() {
@@ -293,7 +302,7 @@ impl RawConfig {
             pool: Pool {
                 name: pool.name,
                 data_dir: pool.data_dir.into(),
-                miners_max: pool.max_miners,
+                miners_max: pool.max_miners.unwrap_or_else(miners_default),
                 grace,
                 durability: pool.durability,
             },
@@ -362,38 +371,12 @@ impl RawConfig {
     }
 }
 
-impl RawStratum {
-    fn check(self, problems: &mut Problems) -> Stratum {
-        if let Err(error) = NonceLayout::new(4, self.extranonce2_bytes) {
-            problems.add("stratum.extranonce2_bytes", self.extranonce2_bytes, error);
-        }
-        let version_mask = u32::from_str_radix(&self.version_mask, 16).unwrap_or_else(|_| {
-            let found = format_args!("{:?}", self.version_mask);
-            problems.add(
-                "stratum.version_mask",
-                found,
-                "must be up to 8 hex digits, e.g. \"1fffe000\"",
-            );
-            0
-        });
-        let difficulty_min = problems.difficulty("stratum.difficulty_min", self.difficulty_min);
-        let difficulty_max = problems.difficulty("stratum.difficulty_max", self.difficulty_max);
-        if difficulty_max < difficulty_min {
-            let right = format_args!("must not be below stratum.difficulty_min = {difficulty_min}");
-            problems.add("stratum.difficulty_max", difficulty_max, right);
-        }
-        Stratum {
-            listen: problems.address("stratum.listen", &self.listen),
-            instance: self.instance,
-            extranonce2_bytes: self.extranonce2_bytes,
-            version_mask,
-            difficulty_min,
-            difficulty_max,
-            handshake: problems.seconds("stratum.handshake_s", self.handshake_s, 3_600),
-            idle: problems.seconds("stratum.idle_s", self.idle_s, 86_400),
-            resume: problems.seconds("stratum.resume_s", self.resume_s, 86_400),
-        }
-    }
+/// As many as one instance is made for, or as many as the system allows without being asked.
+fn miners_default() -> u32 {
+    const MOST: u32 = 10_000;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let allowed = limit.maximum.map_or(u64::MAX, |most| most.saturating_sub(OTHER_FILES));
+    u32::try_from(allowed).unwrap_or(MOST).clamp(1, MOST)
 }
 
 impl RawChain {

@@ -6,6 +6,7 @@
 mod check;
 mod grants;
 mod raw;
+mod stratum;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,11 +16,15 @@ use std::time::Duration;
 use chimera_chain::{Dialect, NodeAuth};
 use chimera_ledger::AccountName;
 use chimera_plugin::{Digest, Grants};
-use chimera_pow::{Algorithm, Difficulty};
+use chimera_pow::Algorithm;
 
 pub use check::{ConfigError, Problem};
 pub use grants::{Capabilities, Endpoint, Secret, UnknownUsers};
 pub(crate) use grants::{Grantable, NotThere};
+pub use stratum::{Conduct, Listener, Network, Stratum, Tls};
+
+/// Every connection is an open file, and so are the database, the API's readers and nodes.
+pub(crate) const OTHER_FILES: u64 = 128;
 
 /// Everything an operator can decide, checked.
 #[derive(Debug, Clone)]
@@ -86,29 +91,6 @@ pub enum Durability {
     Durable,
     /// As soon as it is judged: a crash may lose the last few milliseconds.
     Relaxed,
-}
-
-/// The door miners come through.
-#[derive(Debug, Clone)]
-pub struct Stratum {
-    /// Where to listen.
-    pub listen: SocketAddr,
-    /// First byte of every extranonce1: different for each instance of one pool.
-    pub instance: u8,
-    /// Bytes of the miner's part of the nonce space.
-    pub extranonce2_bytes: u8,
-    /// Version bits miners may roll, as far as the chain allows.
-    pub version_mask: u32,
-    /// No session goes below.
-    pub difficulty_min: Difficulty,
-    /// No session goes above (nor above the network's).
-    pub difficulty_max: Difficulty,
-    /// How long an unauthorised connection may linger.
-    pub handshake: Duration,
-    /// How long a silent connection may live.
-    pub idle: Duration,
-    /// How long a lost session can be resumed.
-    pub resume: Duration,
 }
 
 /// What amounts are shown in.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::{ConfigError, Durability, PREFIX, UnknownUsers};
+use super::{ConfigError, Durability, PREFIX, Tls, UnknownUsers};
 
 macro_rules! section {
     ($(#[$doc:meta])* $name:ident { $($key:ident: $type:ty = $default:expr),* $(,)? }) => {
@@ -38,21 +38,50 @@ section!(RawConfig {
 section!(RawPool {
     name: String = "Chimera".into(),
     data_dir: String = "data".into(),
-    max_miners: u32 = 1_000,
+    max_miners: Option<u32> = None,
     grace_s: u64 = 10,
     durability: Durability = Durability::Durable,
 });
 
 section!(RawStratum {
     listen: String = "127.0.0.1:3333".into(),
+    tls: Tls = Tls::Off,
+    certificate: Option<String> = None,
+    key: Option<String> = None,
+    proxies: Vec<String> = Vec::new(),
+    listener: Vec<RawListener> = Vec::new(),
+    threads: usize = 0,
     instance: u8 = 0,
     extranonce2_bytes: u8 = 8,
     version_mask: String = "1fffe000".into(),
     difficulty_min: f64 = 1e-6,
     difficulty_max: f64 = 4_000_000_000.0,
+    per_address_max: u32 = 0,
+    per_account_max: u32 = 0,
     handshake_s: u64 = 30,
     idle_s: u64 = 600,
     resume_s: u64 = 600,
+    conduct: RawConduct = RawConduct::default(),
+});
+
+section!(RawListener {
+    name: String = String::new(),
+    listen: String = String::new(),
+    tls: Tls = Tls::Off,
+    certificate: Option<String> = None,
+    key: Option<String> = None,
+    proxies: Vec<String> = Vec::new(),
+    difficulty_min: Option<f64> = None,
+    difficulty_max: Option<f64> = None,
+    per_address_max: Option<u32> = None,
+});
+
+section!(RawConduct {
+    forgiven_per_minute: u32 = 60,
+    warn: u32 = 200,
+    drop: u32 = 1_000,
+    ban_after: u32 = 3,
+    ban_s: u64 = 600,
 });
 
 section!(RawChain {

@@ -25,6 +25,7 @@ pub use grind::{Engine, scan};
 pub use job::{BadMessage, Found, MinerJob, Subscription};
 pub use session::{Answered, USER_AGENT};
 pub use tally::MinerReport;
+pub(crate) use wire::{Call, PoolLine, reply, reply_unknown, request, shown};
 
 use client::Client;
 use display::Display;

@@ -9,7 +9,7 @@ const SHOWN_CHARS_MAX: usize = 200;
 
 /// One line of a pool.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum PoolLine {
+pub(crate) enum PoolLine {
     /// An answer to one of our requests.
     Reply { id: u64, outcome: Result<Value, String> },
     /// Something the pool asks or tells.
@@ -18,7 +18,7 @@ pub(super) enum PoolLine {
 
 /// What a pool asks or tells.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Call {
+pub(crate) enum Call {
     Notify(Vec<Value>),
     /// `None`: zero or no number, which miners ignore.
     SetDifficulty(Option<Difficulty>),
@@ -37,10 +37,10 @@ pub(super) enum Call {
 /// A line that is no Stratum message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a Stratum message: {0}")]
-pub(super) struct NotStratum(pub(super) String);
+pub(crate) struct NotStratum(pub(crate) String);
 
 impl PoolLine {
-    pub(super) fn parse(line: &str) -> Result<Self, NotStratum> {
+    pub(crate) fn parse(line: &str) -> Result<Self, NotStratum> {
         let not_stratum = || NotStratum(shown(line));
         let message: Value = serde_json::from_str(line).map_err(|_| not_stratum())?;
         let id = message.get("id").cloned().unwrap_or(Value::Null);
@@ -93,25 +93,25 @@ impl Call {
 }
 
 /// A request of ours, with its line end.
-pub(super) fn request(id: u64, method: &str, params: &Value) -> String {
+pub(crate) fn request(id: u64, method: &str, params: &Value) -> String {
     format!("{}\n", json!({ "id": id, "method": method, "params": params }))
 }
 
 /// A good answer to a pool's request; none is due when its id is null.
-pub(super) fn reply(id: &Value, result: &Value) -> Option<String> {
+pub(crate) fn reply(id: &Value, result: &Value) -> Option<String> {
     let due = !id.is_null();
     due.then(|| format!("{}\n", json!({ "id": id, "result": result, "error": null })))
 }
 
 /// The answer to a request we do not know.
-pub(super) fn reply_unknown(id: &Value, method: &str) -> Option<String> {
+pub(crate) fn reply_unknown(id: &Value, method: &str) -> Option<String> {
     let error = json!([20, format!("unknown method {method}"), null]);
     let due = !id.is_null();
     due.then(|| format!("{}\n", json!({ "id": id, "result": null, "error": error })))
 }
 
 /// A pool's text made fit for a terminal: no control characters, no endless lines.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let visible = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     let mut shown: String = visible.take(SHOWN_CHARS_MAX).collect();
     if text.chars().nth(SHOWN_CHARS_MAX).is_some() {

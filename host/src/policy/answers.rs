@@ -2,7 +2,7 @@
 //! connections costs one call for each identity, and known ones go on when it fails.
 
 use std::net::IpAddr;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use chimera_plugin::{AuthPolicy, Decision, Digest};
 
@@ -20,6 +20,10 @@ pub(super) struct Identity {
     pub user: String,
     /// From where.
     pub address: IpAddr,
+    /// Through which door.
+    pub listener: Arc<str>,
+    /// Whether nobody could listen.
+    pub tls: bool,
     /// What the miner calls itself.
     pub user_agent: String,
     /// Of the password, salted; `None` where policies do not see it.
@@ -104,7 +108,14 @@ mod tests {
 
     fn identity(user: &str) -> Identity {
         let address = IpAddr::from([192, 0, 2, 1]);
-        Identity { user: user.to_owned(), address, user_agent: String::new(), password: None }
+        Identity {
+            user: user.to_owned(),
+            address,
+            listener: "stratum".into(),
+            tls: false,
+            user_agent: String::new(),
+            password: None,
+        }
     }
 
     fn allow(ttl_s: u32) -> Decision {

@@ -4,14 +4,13 @@
 //! their last answer for four times as long, and unknown ones are refused or, if the operator
 //! says so, put under an account in quarantine. Whoever is connected goes on.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chimera_plugin::{
     Attempt, AuthPolicy, CallBundle, Decision, Digest, Grant, PluginError, Protocol,
 };
-use chimera_store::Store;
+use chimera_store::{BanSource, Store};
 use chimera_stratum::{AuthAnswer, Login};
 use tokio::sync::Semaphore;
 
@@ -19,11 +18,11 @@ use super::account_sessions::{AccountSessions, Place};
 use super::answers::{Answers, Identity};
 use super::auth_figures::AuthFigures;
 use super::auth_shadow::AuthShadow;
-use super::bans::Bans;
 use super::breaker::{Breaker, Patience};
 use super::flights::{Flight, Flights};
 use super::guard::Guard;
-use super::{DifficultyDesk, Filled, Mode, Slot};
+use super::{DifficultyDesk, Filled, Mode, Origin, Slot};
+use crate::bans::BanList;
 use crate::clock::now_ms;
 use crate::config::UnknownUsers;
 use crate::health::Probe;
@@ -32,6 +31,8 @@ use crate::traps::{Traps, redacted};
 /// Decisions under way at once; an accept storm waits its turn. Most of their time is spent
 /// waiting for an endpoint, where there is one.
 const CALLS_MAX: usize = 32;
+/// Addresses change hands: no component bans one for longer.
+const LONGEST_BAN_S: u32 = 7 * 86_400;
 /// What accounts in quarantine begin with.
 pub(crate) const QUARANTINE: &str = "quarantine:";
 const ADVICE: &str = "Known users keep their last answer; new ones are treated as \
@@ -47,12 +48,14 @@ pub(crate) struct AuthDesk {
     store: Arc<Store>,
     probe: Probe,
     unknown: UnknownUsers,
+    /// Sessions of one account, whatever its grant says; 0 is without limit.
+    per_account_max: u32,
     traps: Arc<Traps>,
     turn: Semaphore,
     shadow: AuthShadow,
     guard: Guard<AuthPolicy>,
     answers: Mutex<Answers>,
-    bans: Mutex<Bans>,
+    bans: Arc<BanList>,
     flights: Flights<Identity>,
     sessions: AccountSessions,
     /// Makes the digests of passwords worthless outside this process.
@@ -72,6 +75,10 @@ impl Admission {
     fn denied(message: impl Into<String>) -> Self {
         Self { answer: AuthAnswer::Deny { message: message.into() }, place: None }
     }
+
+    fn unknown(message: impl Into<String>) -> Self {
+        Self { answer: AuthAnswer::Unknown { message: message.into() }, place: None }
+    }
 }
 
 impl AuthDesk {
@@ -80,6 +87,8 @@ impl AuthDesk {
         policy: Filled<AuthPolicy>,
         store: Arc<Store>,
         unknown: UnknownUsers,
+        per_account_max: u32,
+        bans: Arc<BanList>,
         traps: Arc<Traps>,
         probe: Probe,
     ) -> Self {
@@ -92,12 +101,13 @@ impl AuthDesk {
             store,
             probe,
             unknown,
+            per_account_max,
             traps,
             turn: Semaphore::new(CALLS_MAX),
             shadow: AuthShadow::default(),
             guard: Guard::new(Patience::AUTH),
             answers: Mutex::default(),
-            bans: Mutex::default(),
+            bans,
             flights: Flights::default(),
             sessions: AccountSessions::default(),
             salt,
@@ -109,29 +119,37 @@ impl AuthDesk {
         self.guard.breaker(&self.slot)
     }
 
+    /// The place a session had under an account in another process.
+    pub(crate) fn place_again(&self, account: &str, session: u64) -> Option<Place> {
+        self.sessions.take(account, session, None)
+    }
+
     /// Decides about a login of a session; an admitted user gets a worker and a difficulty.
     pub(crate) async fn decide(
         &self,
         login: &Login,
-        peer: SocketAddr,
+        origin: &Origin,
         session: u64,
         difficulty: &DifficultyDesk,
     ) -> Admission {
-        if let Some(left) = lock(&self.bans).left_s(peer.ip(), now_ms()) {
+        // Whoever is connected may have been banned since.
+        if let Some(why) = self.bans.refusal(origin.peer.ip()) {
             self.figures.banned.add();
-            return Admission::denied(format!("this address is refused for another {left} s"));
+            return Admission::denied(why);
         }
-        match self.answer(login, peer.ip()).await {
-            Some(Decision::Allow(grant)) => self.admit(login, grant, session, difficulty).await,
+        match self.answer(login, origin).await {
+            Some(Decision::Allow(grant)) => {
+                self.admit(login, grant, origin, session, difficulty).await
+            }
             Some(Decision::Deny(denial)) => Admission::denied(denial.public_message),
             Some(Decision::NoOpinion) => Admission::denied("this user is not known here"),
             None if self.unknown == UnknownUsers::Quarantine => {
                 self.figures.quarantined.add();
-                self.admit(login, quarantined(&login.user), session, difficulty).await
+                self.admit(login, quarantined(&login.user), origin, session, difficulty).await
             }
             None => {
                 self.figures.unknown_refused.add();
-                Admission::denied("users cannot be checked at the moment, try again later")
+                Admission::unknown("users cannot be checked at the moment, try again later")
             }
         }
     }
@@ -140,12 +158,15 @@ impl AuthDesk {
         &self,
         login: &Login,
         grant: Grant,
+        origin: &Origin,
         session: u64,
         difficulty: &DifficultyDesk,
     ) -> Admission {
-        let Some(place) = self.sessions.take(&grant.account, session, grant.max_sessions) else {
+        let pools = (self.per_account_max > 0).then_some(self.per_account_max);
+        let most = grant.max_sessions.into_iter().chain(pools).min();
+        let Some(place) = self.sessions.take(&grant.account, session, most) else {
             self.figures.crowded.add();
-            let most = grant.max_sessions.unwrap_or_default();
+            let most = most.unwrap_or_default();
             let why = format!("this account has all the sessions it may have ({most})");
             return Admission::denied(why);
         };
@@ -154,27 +175,27 @@ impl AuthDesk {
             Ok(worker) => {
                 let difficulty = match grant.start_difficulty {
                     Some(granted) => Some(granted),
-                    None => difficulty.start(session, worker, login).await,
+                    None => difficulty.start(session, worker, login, origin.limits).await,
                 };
                 Admission { answer: AuthAnswer::Allow { worker, difficulty }, place: Some(place) }
             }
             Err(error) => {
                 tracing::warn!(user = login.user, %error, "an admitted user has no account");
-                Admission::denied("this account cannot be used")
+                Admission::unknown("this account cannot be used")
             }
         }
     }
 
     /// The answer about a user: kept, given now, or the last one there was; `None` if there is
     /// none of these.
-    async fn answer(&self, login: &Login, address: IpAddr) -> Option<Decision> {
+    async fn answer(&self, login: &Login, origin: &Origin) -> Option<Decision> {
         let trial = self.slot.trial();
         let active = self.slot.active();
         let canary = trial.as_ref().filter(|trial| trial.decides_for(&login.user));
         let first = canary.map_or(&active, |trial| &trial.filled);
         // An answer that may depend on a password is kept for that password only.
         let sees_password = active.grants.credential || first.grants.credential;
-        let identity = self.identity(login, address, sees_password);
+        let identity = self.identity(login, origin, sees_password);
         let fresh = || {
             let kept = lock(&self.answers).fresh(&identity, &Arc::downgrade(first), now_ms());
             kept.inspect(|_| self.figures.reused.add())
@@ -193,7 +214,7 @@ impl AuthDesk {
             return Some(kept);
         }
         let _turn = self.turn.acquire().await.expect("the semaphore is never closed");
-        let attempt = attempt(login, address);
+        let attempt = attempt(login, origin);
         if let Some(trial) = canary {
             let (outcome, took) = self.call(&trial.filled, &attempt).await;
             match outcome {
@@ -224,11 +245,13 @@ impl AuthDesk {
         last.inspect(|_| self.figures.stale.add())
     }
 
-    fn identity(&self, login: &Login, address: IpAddr, sees_password: bool) -> Identity {
+    fn identity(&self, login: &Login, origin: &Origin, sees_password: bool) -> Identity {
         let salted = || [&self.salt, login.password.as_bytes()].concat();
         Identity {
             user: login.user.clone(),
-            address: address.to_canonical(),
+            address: origin.peer.ip().to_canonical(),
+            listener: Arc::clone(&origin.listener),
+            tls: origin.tls,
             user_agent: login.user_agent.clone(),
             password: sees_password.then(|| Digest::of(&salted())),
         }
@@ -242,8 +265,11 @@ impl AuthDesk {
         decision: Decision,
     ) -> Decision {
         let now = now_ms();
-        if let Decision::Deny(denial) = &decision {
-            lock(&self.bans).ban(identity.address, denial.ban_s, now);
+        if let Decision::Deny(denial) = &decision
+            && denial.ban_s > 0
+        {
+            let seconds = denial.ban_s.min(LONGEST_BAN_S).into();
+            self.bans.ban(identity.address, seconds, &denial.public_message, BanSource::Auth);
         }
         lock(&self.answers).keep(identity, &decision, Arc::downgrade(by), now);
         decision
@@ -295,12 +321,12 @@ impl AuthDesk {
     }
 }
 
-fn attempt(login: &Login, address: IpAddr) -> Attempt {
+fn attempt(login: &Login, origin: &Origin) -> Attempt {
     Attempt {
-        remote_ip: address,
-        listener: "stratum".to_owned(),
+        remote_ip: origin.peer.ip(),
+        listener: origin.listener.as_ref().to_owned(),
         protocol: Protocol::StratumV1,
-        tls: false,
+        tls: origin.tls,
         user: login.user.clone(),
         // Taken away again from components that are not granted to see it.
         password: Some(login.password.clone()),

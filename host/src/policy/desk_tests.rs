@@ -1,5 +1,6 @@
 //! The desks with real components: trials, and what happens when one in force fails.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +13,13 @@ use chimera_store::Store;
 use chimera_stratum::{
     AuthAnswer, DifficultyLimits, Effect, Login, Measure, Outbox, Session, SessionConfig,
 };
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::Origin;
 use super::*;
+use crate::bans::BanList;
 use crate::config::UnknownUsers;
-use crate::connection::Answer;
+use crate::gate::{Answer, Inbox, Key, Message, ReplyTo};
 use crate::health::Health;
 use crate::traps::Traps;
 
@@ -84,8 +86,16 @@ async fn scene(auth: Filled<AuthPolicy>, difficulty: Filled<DifficultyStrategy>)
     let health = Health::default();
     let probe = |name| health.part(name, 0);
     Scene {
-        auth: AuthDesk::new(auth, store, UnknownUsers::Refuse, Arc::clone(&traps), probe("auth")),
-        difficulty: Arc::new(DifficultyDesk::new(difficulty, limits(), traps, probe("difficulty"))),
+        auth: AuthDesk::new(
+            auth,
+            store,
+            UnknownUsers::Refuse,
+            0,
+            Arc::new(BanList::new(Vec::new()).0),
+            Arc::clone(&traps),
+            probe("auth"),
+        ),
+        difficulty: Arc::new(DifficultyDesk::new(difficulty, traps, probe("difficulty"))),
         _dir: dir,
         health,
     }
@@ -93,17 +103,22 @@ async fn scene(auth: Filled<AuthPolicy>, difficulty: Filled<DifficultyStrategy>)
 
 impl Scene {
     async fn admits(&self, user: &str, session: u64) -> bool {
-        let peer = ([192, 0, 2, 1], 1).into();
-        let admission = self.auth.decide(&login(user), peer, session, &self.difficulty).await;
+        let origin = Origin {
+            peer: ([192, 0, 2, 1], 1).into(),
+            listener: "stratum".into(),
+            tls: false,
+            limits: limits(),
+        };
+        let admission = self.auth.decide(&login(user), &origin, session, &self.difficulty).await;
         matches!(admission.answer, AuthAnswer::Allow { .. })
     }
 
     /// Hands in one row for each session and gives what came back.
     async fn retarget(&self, sessions: std::ops::Range<u64>) -> Vec<Option<Difficulty>> {
         const ONE: u64 = 1 << 32;
-        let mut answers = Vec::new();
+        let inbox = Arc::new(Inbox::unattended());
+        let count = sessions.end - sessions.start;
         for session in sessions {
-            let (answer_to, answer) = mpsc::channel(1);
             let row = Measure {
                 current: ONE,
                 minimum: ONE / 1000,
@@ -112,17 +127,25 @@ impl Scene {
                 connected_ms: 60_000,
                 ..Measure::default()
             };
-            assert!(self.difficulty.ask(session, row, Memory::default(), answer_to));
-            answers.push(answer);
+            let index = u32::try_from(session).expect("few");
+            let reply = ReplyTo { inbox: Arc::clone(&inbox), key: Key { index, turn: 0 } };
+            assert!(self.difficulty.ask(session, row, Memory::default(), reply));
         }
-        let mut decided = Vec::new();
-        for mut answer in answers {
-            match answer.recv().await {
-                Some(Answer::Retarget(retarget)) => decided.push(retarget.next),
-                other => panic!("{other:?}"),
+        let mut decided = BTreeMap::new();
+        let mut messages = Vec::new();
+        while decided.len() < usize::try_from(count).expect("few") {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            inbox.take(&mut messages);
+            for message in messages.drain(..) {
+                match message {
+                    Message::Answer(key, Answer::Retarget(retarget)) => {
+                        decided.insert(key.index, retarget.next);
+                    }
+                    other => panic!("{other:?}"),
+                }
             }
         }
-        decided
+        decided.into_values().collect()
     }
 }
 
@@ -251,9 +274,12 @@ async fn a_worker_that_comes_back_is_told_of_with_its_last_difficulty() {
     let scene = scene(open, strategy(&hostile(), "trap")).await;
     let worker = chimera_work::WorkerId(7);
     let login = login("alice.rig");
-    assert_eq!(scene.difficulty.start(1, worker, &login).await, None);
+    assert_eq!(scene.difficulty.start(1, worker, &login, limits()).await, None);
     scene.difficulty.ended(worker, 5 << 32);
-    assert_eq!(scene.difficulty.start(2, worker, &login).await, Difficulty::new(5.0).ok());
+    assert_eq!(
+        scene.difficulty.start(2, worker, &login, limits()).await,
+        Difficulty::new(5.0).ok()
+    );
     let other = chimera_work::WorkerId(8);
-    assert_eq!(scene.difficulty.start(3, other, &login).await, None);
+    assert_eq!(scene.difficulty.start(3, other, &login, limits()).await, None);
 }

@@ -21,7 +21,7 @@ use super::native_vardiff::{self, Watched};
 use super::recent::Recent;
 use super::{Filled, Mode, Slot, Trial};
 use crate::clock::now_ms;
-use crate::connection::Answer;
+use crate::gate::{Answer, ReplyTo};
 use crate::health::Probe;
 use crate::traps::Traps;
 
@@ -68,14 +68,13 @@ struct Ask {
     session: u64,
     row: Measure,
     memory: Memory,
-    answer_to: mpsc::Sender<Answer>,
+    answer_to: ReplyTo,
 }
 
 /// Who is asked about difficulties.
 pub(crate) struct DifficultyDesk {
     /// The component in force, and one on trial.
     pub slot: Slot<DifficultyStrategy>,
-    limits: DifficultyLimits,
     probe: Probe,
     asks: mpsc::Sender<Ask>,
     asked: Mutex<mpsc::Receiver<Ask>>,
@@ -92,7 +91,6 @@ impl DifficultyDesk {
     /// A desk over a loaded component.
     pub(crate) fn new(
         strategy: Filled<DifficultyStrategy>,
-        limits: DifficultyLimits,
         traps: Arc<Traps>,
         probe: Probe,
     ) -> Self {
@@ -100,7 +98,6 @@ impl DifficultyDesk {
         probe.healthy(now_ms());
         Self {
             slot: Slot::new(strategy),
-            limits,
             probe,
             asks,
             asked: Mutex::new(asked),
@@ -125,7 +122,7 @@ impl DifficultyDesk {
         session: u64,
         row: Measure,
         memory: Memory,
-        answer_to: mpsc::Sender<Answer>,
+        answer_to: ReplyTo,
     ) -> bool {
         self.asks.try_send(Ask { session, row, memory, answer_to }).is_ok()
     }
@@ -157,13 +154,14 @@ impl DifficultyDesk {
         session: u64,
         worker: WorkerId,
         login: &Login,
+        limits: DifficultyLimits,
     ) -> Option<Difficulty> {
         let hello = Hello {
             user_agent: login.user_agent.clone(),
             hint: login.hint,
             previous: self.previous().get(&worker).copied(),
-            minimum: self.limits.min,
-            maximum: self.limits.max,
+            minimum: limits.min,
+            maximum: limits.max,
         };
         let question = Question::Initial(vec![hello.clone()]);
         if let Some(trial) = self.slot.trial().filter(|trial| trial.decides_for(session))
@@ -235,7 +233,7 @@ impl DifficultyDesk {
             };
             let next = next.and_then(Difficulty::from_units);
             let retarget = Retarget { next, memory: ask.memory };
-            let _ = ask.answer_to.try_send(Answer::Retarget(retarget));
+            ask.answer_to.send(Answer::Retarget(retarget));
         }
     }
 
@@ -379,9 +377,7 @@ fn deliver(asks: Vec<Ask>, verdicts: &Verdicts, strategy: &DifficultyStrategy) {
                 native: Watched::default(),
             },
         };
-        // A session that ended meanwhile needs no answer; one that does not take its answers
-        // must not hold up the others.
-        let _ = ask.answer_to.try_send(Answer::Retarget(retarget));
+        ask.answer_to.send(Answer::Retarget(retarget));
     }
 }
 

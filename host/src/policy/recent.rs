@@ -29,25 +29,42 @@ impl<K: Hash + Eq + Clone, V> Recent<K, V> {
         Some(value)
     }
 
-    /// Keeps a value.
-    pub(crate) fn put(&mut self, key: K, value: V) {
+    /// A value, without using it.
+    pub(crate) fn peek(&self, key: &K) -> Option<&V> {
+        self.values.get(key).map(|(_, value)| value)
+    }
+
+    /// All values, in no order, without using them.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
+        self.values.values().map(|(_, value)| value)
+    }
+
+    /// Keeps a value; gives the key of the one that had to make room.
+    pub(crate) fn put(&mut self, key: K, value: V) -> Option<K> {
         self.uses += 1;
         if let Some((used, _)) = self.values.insert(key.clone(), (self.uses, value)) {
             self.order.remove(&used);
         }
         self.order.insert(self.uses, key);
-        if self.values.len() > self.most
-            && let Some((_, oldest)) = self.order.pop_first()
-        {
-            self.values.remove(&oldest);
+        if self.values.len() <= self.most {
+            return None;
         }
+        let (_, oldest) = self.order.pop_first()?;
+        self.values.remove(&oldest);
+        Some(oldest)
+    }
+
+    /// How many are kept.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
     }
 
     /// Forgets a value.
-    pub(crate) fn remove(&mut self, key: &K) {
-        if let Some((used, _)) = self.values.remove(key) {
-            self.order.remove(&used);
-        }
+    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
+        let (used, value) = self.values.remove(key)?;
+        self.order.remove(&used);
+        Some(value)
     }
 }
 

@@ -29,6 +29,13 @@ impl Manager {
                 })
             }
             AdminRequest::Lift { digest, by } => AdminAnswer::Lifted(self.lift(&digest, &by).await),
+            AdminRequest::Bans => AdminAnswer::Bans(self.bans.list()),
+            AdminRequest::Ban { address, seconds, reason } => {
+                AdminAnswer::Banned(self.bans.set(address, seconds, reason).await)
+            }
+            AdminRequest::LiftBan { address } => {
+                AdminAnswer::BanLifted(self.bans.lift(address).await)
+            }
         };
         // The caller may have hung up.
         let _ = command.answer.send(answer);

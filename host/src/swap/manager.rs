@@ -25,6 +25,7 @@ use super::request::{Refused, SwapRequest, asked_as, recorded, refusal};
 use super::staging::{Staged, load, stage};
 use super::trial::{Stage, trials, try_out};
 use super::{Candidate, Commands, Loader, SlotName};
+use crate::bans::BanList;
 use crate::clock::now_ms;
 use crate::config::{self, Config};
 use crate::health::Probe;
@@ -44,6 +45,8 @@ pub(crate) struct Manager {
     pub portable: Arc<Engines>,
     /// Where components decide.
     pub slots: Slots,
+    /// Who is banned; asked for through the same doors.
+    pub bans: Arc<BanList>,
     /// `[swap]`
     pub rules: config::Swap,
     /// `payout.take_over`
@@ -127,6 +130,7 @@ impl Manager {
         loader: Loader,
         portable: Arc<Engines>,
         slots: Slots,
+        bans: Arc<BanList>,
         probe: Probe,
     ) -> Self {
         let settings = SlotName::ALL.map(|slot| (slot, slot.settings(config).clone()));
@@ -136,6 +140,7 @@ impl Manager {
             loader,
             portable,
             slots,
+            bans,
             rules: config.swap,
             take_over: config.take_over,
             settings: settings.into(),

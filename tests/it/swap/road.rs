@@ -47,8 +47,7 @@ async fn pplns_becomes_pps_under_load_and_no_share_is_lost() {
             break;
         }
     }
-    let recorded = pool.get("miners/alice").await["shares"].as_u64().unwrap_or(0)
-        + pool.get("miners/bob").await["shares"].as_u64().unwrap_or(0);
+    let recorded = pool.shares(&["alice", "bob"], mined).await;
     assert_eq!(recorded, mined, "every share is in the log once");
     check_ledger(&pool.stop().await).await;
 }
@@ -129,8 +128,7 @@ async fn a_swap_during_a_settlement_is_safe() {
     mining.await.expect("the miner goes on");
     let settled = |stats: &Value| stats["items"].as_array().is_some_and(|all| all.len() >= 3);
     pool.wait_for("payouts", settled).await;
-    let shares = pool.get("miners/alice").await["shares"].as_u64();
-    assert_eq!(shares, Some(1_500));
+    assert_eq!(pool.shares(&["alice"], 1_500).await, 1_500);
     check_ledger(&pool.stop().await).await;
 }
 
@@ -214,7 +212,7 @@ async fn a_hybrid_pays_work_and_divides_fees() {
     let (status, _) = pool.post("plugins/payout/rollback", json!({})).await;
     assert_eq!(status, 200);
     miner.mine(5).await;
-    assert_eq!(pool.get("miners/alice").await["shares"], mined + 5);
+    assert_eq!(pool.shares(&["alice"], mined + 5).await, mined + 5);
     check_ledger(&pool.stop().await).await;
 }
 

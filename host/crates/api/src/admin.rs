@@ -1,10 +1,11 @@
 //! The few doors through which something is changed: swapping a slot's component, taking that
-//! back, lifting a quarantine. The host decides; here requests are let in, or not.
+//! back, lifting a quarantine, banning addresses. The host decides; here requests are let in, or not.
 //!
 //! Let in is who shows the token, as `Authorization: Bearer`. A browser is not: whatever
 //! sends an `Origin` header is refused, so that no web page can use an operator's network.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -12,12 +13,13 @@ use axum::extract::{Path, State};
 use axum::http::header::{AUTHORIZATION, ORIGIN};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use chimera_store::BanRow;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::ApiError;
-use crate::{Lifecycle, Live};
+use crate::{Lifecycle, Live, bans};
 
 /// The way to the host, and who may use it.
 #[derive(Clone)]
@@ -59,6 +61,22 @@ pub enum AdminRequest {
         /// Who asks.
         by: String,
     },
+    /// Every ban in force.
+    Bans,
+    /// Nobody of an address is let in.
+    Ban {
+        /// Whom.
+        address: IpAddr,
+        /// For how long; without it for ever.
+        seconds: Option<u64>,
+        /// What they are told.
+        reason: String,
+    },
+    /// An address is let in again.
+    LiftBan {
+        /// Which.
+        address: IpAddr,
+    },
 }
 
 /// The body of a request to swap.
@@ -95,6 +113,12 @@ pub enum AdminAnswer {
     Swap(SwapAnswer),
     /// Of a lift: whether anything was quarantined, or what is wrong with the digest.
     Lifted(Result<bool, String>),
+    /// Every ban in force.
+    Bans(Vec<BanRow>),
+    /// The ban, or why it will not outlive a restart.
+    Banned(Result<BanRow, String>),
+    /// Whether there was a ban, or why it will come back with a restart.
+    BanLifted(Result<bool, String>),
 }
 
 /// What has become of a swap so far.
@@ -197,7 +221,7 @@ pub(crate) async fn lift(
     Ok(answer(ask(admin, AdminRequest::Lift { digest, by }).await?))
 }
 
-fn admitted<'a>(live: &'a Live, headers: &HeaderMap) -> Result<&'a Admin, ApiError> {
+pub(crate) fn admitted<'a>(live: &'a Live, headers: &HeaderMap) -> Result<&'a Admin, ApiError> {
     if headers.contains_key(ORIGIN) {
         return Err(ApiError::Browser);
     }
@@ -209,7 +233,7 @@ fn admitted<'a>(live: &'a Live, headers: &HeaderMap) -> Result<&'a Admin, ApiErr
     Ok(admin)
 }
 
-fn parse<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, ApiError> {
+pub(crate) fn parse<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| ApiError::BadBody(error.to_string()))
 }
 
@@ -218,14 +242,14 @@ fn parse_by(body: &[u8]) -> Result<String, ApiError> {
     Ok(body.by.unwrap_or_else(|| "api".to_owned()))
 }
 
-async fn ask(admin: &Admin, request: AdminRequest) -> Result<AdminAnswer, ApiError> {
+pub(crate) async fn ask(admin: &Admin, request: AdminRequest) -> Result<AdminAnswer, ApiError> {
     let (answer, answered) = oneshot::channel();
     let command = AdminCommand { request, answer };
     admin.commands.try_send(command).map_err(|_| ApiError::Busy)?;
     answered.await.map_err(|_| ApiError::NotRunning)
 }
 
-fn answer(answer: AdminAnswer) -> Response {
+pub(crate) fn answer(answer: AdminAnswer) -> Response {
     match answer {
         AdminAnswer::Swap(swap) => {
             let refused = swap.outcome == SwapOutcome::Refused;
@@ -234,5 +258,14 @@ fn answer(answer: AdminAnswer) -> Response {
         }
         AdminAnswer::Lifted(Ok(lifted)) => Json(json!({ "lifted": lifted })).into_response(),
         AdminAnswer::Lifted(Err(message)) => ApiError::BadQuery(message).into_response(),
+        AdminAnswer::Bans(rows) => {
+            let rows: Vec<_> = rows.iter().map(bans::shown).collect();
+            Json(json!({ "bans": rows })).into_response()
+        }
+        AdminAnswer::Banned(Ok(row)) => Json(bans::shown(&row)).into_response(),
+        AdminAnswer::BanLifted(Ok(lifted)) => Json(json!({ "lifted": lifted })).into_response(),
+        AdminAnswer::Banned(Err(why)) | AdminAnswer::BanLifted(Err(why)) => {
+            ApiError::NotKept(why).into_response()
+        }
     }
 }

@@ -32,6 +32,8 @@ pub(crate) enum ApiError {
     NotRunning,
     #[error("too many requests wait already; try again")]
     Busy,
+    #[error("{0}")]
+    NotKept(String),
     #[error("the ledger is not open yet; ask /api/v1/status")]
     NotReady,
     #[error("the ledger cannot be read; ask /api/v1/health")]
@@ -51,6 +53,7 @@ impl ApiError {
             Self::BadBody(_) => (StatusCode::BAD_REQUEST, "bad-body"),
             Self::NotRunning => (StatusCode::SERVICE_UNAVAILABLE, "not-running"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Self::NotKept(_) => (StatusCode::SERVICE_UNAVAILABLE, "not-kept"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "ledger-unreadable"),
         }

@@ -10,6 +10,7 @@
 mod admin;
 mod amount;
 mod authorization;
+mod bans;
 mod blocks;
 mod error;
 mod health;

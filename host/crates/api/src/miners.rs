@@ -1,4 +1,5 @@
 //! `/api/v1/miners` and `/api/v1/miners/{account}`: who works here, and what it earned.
+//! Work follows the share log within about a second; money is exact.
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;

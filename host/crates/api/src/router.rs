@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::Uri;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use chimera_store::Store;
 use tokio::sync::watch;
 
 use crate::error::ApiError;
 use crate::{
-    Admin, Snapshot, admin, blocks, health, history, metrics, miners, payouts, plugins, stats,
-    status,
+    Admin, Snapshot, admin, bans, blocks, health, history, metrics, miners, payouts, plugins,
+    stats, status,
 };
 
 /// What the routes read.
@@ -46,8 +46,9 @@ pub struct Route {
     handler: fn() -> MethodRouter<Live>,
 }
 
-/// Every route, in the order people read them. All answer GET, but for those said to take POST.
-pub const ROUTES: [Route; 15] = [
+/// Every route, in the order people read them. All answer GET, but for those said to take
+/// something else.
+pub const ROUTES: [Route; 17] = [
     Route { path: "/", about: "this list", handler: || get(index) },
     Route {
         path: "/api/v1/status",
@@ -61,12 +62,12 @@ pub const ROUTES: [Route; 15] = [
     },
     Route {
         path: "/api/v1/stats",
-        about: "shares by outcome, hashrate over 5 min, 1 h, 24 h, blocks, books",
+        about: "shares by outcome, hashrate over 5 min, 1 h, 24 h, blocks, books; work a second old",
         handler: || get(stats::stats),
     },
     Route {
         path: "/api/v1/miners",
-        about: "accounts: work, workers, hashrate, balance; ?limit=&after=",
+        about: "accounts: work (a second old), workers, hashrate, balance; ?limit=&after=",
         handler: || get(miners::list),
     },
     Route {
@@ -113,6 +114,16 @@ pub const ROUTES: [Route; 15] = [
         path: "/api/v1/plugins/quarantine/{digest}/lift",
         about: "POST, with the token: a component that failed may come back",
         handler: || post(admin::lift),
+    },
+    Route {
+        path: "/api/v1/bans",
+        about: "with the token: addresses nobody is let in from; POST bans one",
+        handler: || get(bans::list).post(bans::ban),
+    },
+    Route {
+        path: "/api/v1/bans/{address}",
+        about: "DELETE, with the token: an address is let in again",
+        handler: || delete(bans::lift),
     },
     Route {
         path: "/metrics",

@@ -1,4 +1,5 @@
 //! `/api/v1/stats`: what the pool has done. Sums that are kept, and rates over exact times.
+//! They follow the share log within about a second.
 
 use axum::Json;
 use axum::extract::State;

@@ -41,6 +41,7 @@ pub use payout_script::ConnectError;
 pub use reward::RewardState;
 pub use rpc::{Rpc, RpcError, RpcFault};
 pub use submit::SubmitOutcome;
+pub use templates::TemplatesState;
 
 #[cfg(test)]
 mod golden;

@@ -21,7 +21,7 @@ use crate::rounds;
 use crate::rpc::{Rpc, RpcError};
 use crate::submit::{self, SubmitOutcome};
 use crate::template::Plan;
-use crate::templates::Templates;
+use crate::templates::{Templates, TemplatesState};
 
 /// 5 bytes of height, 21 of nonce space and 65 of tag leave 9 for what a node wants to say
 /// in the 100 bytes of a coinbase script.
@@ -116,6 +116,19 @@ impl NodeChain {
     /// When no node can be reached, the payout address is absent or not valid on the node's
     /// network, the node has another proof of work, or the tag is too long.
     pub async fn connect(config: NodeConfig, clock: Clock) -> Result<Self, ConnectError> {
+        Self::go_on(config, clock, None).await
+    }
+
+    /// As [`connect`](Self::connect), in the place of another process whose work is still out:
+    /// a solution of it becomes a block here.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn go_on(
+        config: NodeConfig,
+        clock: Clock,
+        handed: Option<TemplatesState>,
+    ) -> Result<Self, ConnectError> {
         if config.tag.len() > TAG_BYTES_MAX {
             let found = config.tag.len();
             return Err(ConnectError::TagTooLong { found, max: TAG_BYTES_MAX });
@@ -135,7 +148,9 @@ impl NodeChain {
             plan,
             payout_address: payout.address,
             clock,
-            templates: Mutex::new(Templates::new()),
+            templates: Mutex::new(
+                handed.and_then(Templates::restore).unwrap_or_else(Templates::new),
+            ),
             rounds: watch::Sender::new(None),
             preferred: AtomicUsize::new(0),
         });
@@ -177,6 +192,11 @@ impl NodeChain {
             .ok_or(AssembleError::UnknownTemplate { template, height })?;
         drop(templates);
         block::assemble(&self.shared.config.dialect, solution, &transactions)
+    }
+
+    /// What a process that takes this one's place needs to make blocks of the work that is out.
+    pub fn templates(&self) -> TemplatesState {
+        self.shared.templates.lock().expect("nothing panics while it holds these").state()
     }
 
     /// Hands a block to every node at once, with retries, and returns at the first that

@@ -1,20 +1,37 @@
-//! A batch of shares as bytes: fixed width, so that a million are summed in a blink.
+//! A batch of shares as bytes. What shares have in common (all but who, when and the hash) is
+//! written once per batch: 42 bytes a share, and a million are summed in a blink.
 //!
 //! ```text
-//! version 1 byte | count u32 | count records of 92 bytes | first 8 bytes of SHA-256d of all before
+//! version 2, 1 byte | count u32 | count of terms u32 | terms of 56 bytes | records of 42 bytes
+//!     | first 8 bytes of SHA-256d of all before
+//! terms:  work u128 | network work u128 | difficulty f64 | height u64 | time ms / 65536 u64
+//! record: worker u32 | place of its terms u32 | time ms % 65536 u16 | hash 32
+//! ```
+//! Integers and the difficulty are little-endian. Terms are in the order in which they are
+//! first used. Version 1, written before, has no terms and records of 92 bytes:
+//!
+//! ```text
+//! version 1, 1 byte | count u32 | records | first 8 bytes of SHA-256d of all before
 //! record: worker u32 | work u128 | network work u128 | difficulty f64 | height u64 | time ms u64 | hash 32
 //! ```
-//! Integers and the difficulty are little-endian.
+
+use std::collections::HashMap;
 
 use chimera_pow::{Difficulty, PowHash, Work, sha256d};
 use chimera_work::{Share, WorkerId};
 
 use crate::StoreError;
 
-const VERSION: u8 = 1;
-const HEAD_BYTES: usize = 5;
-const RECORD_BYTES: usize = 92;
+const VERSION: u8 = 2;
+const HEAD_BYTES: usize = 9;
+const TERMS_BYTES: usize = 56;
+const RECORD_BYTES: usize = 42;
 const CHECKSUM_BYTES: usize = 8;
+/// Time that is written in every record.
+const LOW_TIME_BITS: u32 = 16;
+
+const FIRST_VERSION: u8 = 1;
+const FIRST_RECORD_BYTES: usize = 92;
 
 /// An accepted share as the log keeps it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,30 +65,43 @@ impl ShareRecord {
             hash: *share.hash(),
         }
     }
+}
 
-    fn write(&self, bytes: &mut Vec<u8>) {
-        bytes.extend(self.worker.0.to_le_bytes());
-        bytes.extend(self.work.hashes().to_le_bytes());
-        bytes.extend(self.network_work.hashes().to_le_bytes());
-        bytes.extend(self.difficulty.get().to_le_bytes());
-        bytes.extend(self.height.to_le_bytes());
-        bytes.extend(self.time_ms.to_le_bytes());
-        bytes.extend(self.hash.0);
+/// What many shares of a batch have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Terms {
+    work: u128,
+    network_work: u128,
+    difficulty_bits: u64,
+    height: u64,
+    high_time: u64,
+}
+
+impl Terms {
+    fn of(share: &ShareRecord) -> Self {
+        Self {
+            work: share.work.hashes(),
+            network_work: share.network_work.hashes(),
+            difficulty_bits: share.difficulty.get().to_bits(),
+            height: share.height,
+            high_time: share.time_ms >> LOW_TIME_BITS,
+        }
     }
 
-    fn read(record: &[u8; RECORD_BYTES]) -> Option<Self> {
-        let mut rest = record.as_slice();
-        Some(Self {
-            worker: WorkerId(u32::from_le_bytes(take(&mut rest)?)),
-            work: Work::from_hashes(u128::from_le_bytes(take(&mut rest)?)),
-            network_work: Some(u128::from_le_bytes(take(&mut rest)?))
-                .filter(|&hashes| hashes > 0)
-                .map(Work::from_hashes)?,
-            difficulty: Difficulty::new(f64::from_le_bytes(take(&mut rest)?)).ok()?,
-            height: u64::from_le_bytes(take(&mut rest)?),
-            time_ms: u64::from_le_bytes(take(&mut rest)?),
-            hash: PowHash(take(&mut rest)?),
-        })
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.work.to_le_bytes());
+        bytes.extend(self.network_work.to_le_bytes());
+        bytes.extend(self.difficulty_bits.to_le_bytes());
+        bytes.extend(self.height.to_le_bytes());
+        bytes.extend(self.high_time.to_le_bytes());
+    }
+
+    /// A share with these terms, found by nobody at the start of its time.
+    fn read(terms: &[u8; TERMS_BYTES]) -> Option<ShareRecord> {
+        let mut rest = terms.as_slice();
+        let mut share = read_terms(&mut rest)?;
+        share.time_ms = u64::from_le_bytes(take(&mut rest)?).checked_shl(LOW_TIME_BITS)?;
+        Some(share)
     }
 }
 
@@ -82,10 +112,27 @@ pub(crate) fn encode(shares: &[ShareRecord]) -> Result<Vec<u8>, StoreError> {
         value: shares.len() as u128,
         max: u32::MAX.into(),
     })?;
-    let mut bytes = Vec::with_capacity(HEAD_BYTES + shares.len() * RECORD_BYTES + CHECKSUM_BYTES);
+    let mut terms = Vec::new();
+    let mut places: HashMap<Terms, u32> = HashMap::new();
+    let mut records = Vec::with_capacity(shares.len() * RECORD_BYTES);
+    for share in shares {
+        let its = Terms::of(share);
+        let place = *places.entry(its).or_insert_with(|| {
+            terms.push(its);
+            terms.len() as u32 - 1
+        });
+        records.extend(share.worker.0.to_le_bytes());
+        records.extend(place.to_le_bytes());
+        records.extend((share.time_ms as u16).to_le_bytes());
+        records.extend(share.hash.0);
+    }
+    let mut bytes =
+        Vec::with_capacity(HEAD_BYTES + terms.len() * TERMS_BYTES + records.len() + CHECKSUM_BYTES);
     bytes.push(VERSION);
     bytes.extend(count.to_le_bytes());
-    shares.iter().for_each(|share| share.write(&mut bytes));
+    bytes.extend((terms.len() as u32).to_le_bytes());
+    terms.iter().for_each(|terms| terms.write(&mut bytes));
+    bytes.extend(records);
     let checksum = checksum(&bytes);
     bytes.extend(checksum);
     Ok(bytes)
@@ -100,21 +147,58 @@ pub(crate) fn decode(first_seq: u64, bytes: &[u8]) -> Result<Vec<(u64, ShareReco
         return Err(damaged("wrong checksum"));
     }
     let mut rest = body;
-    if take(&mut rest) != Some([VERSION]) {
-        return Err(damaged("unknown version"));
-    }
-    let count = u32::from_le_bytes(take(&mut rest).ok_or_else(|| damaged("cut short"))?);
-    let (records, []) = rest.as_chunks::<RECORD_BYTES>() else {
-        return Err(damaged("a record cut short"));
+    let shares = match take(&mut rest) {
+        Some([VERSION]) => read_all(rest),
+        Some([FIRST_VERSION]) => read_all_first(rest),
+        _ => return Err(damaged("unknown version")),
     };
-    if records.len() as u64 != u64::from(count) {
-        return Err(damaged("wrong count"));
-    }
-    let shares: Option<Vec<_>> = (first_seq..)
-        .zip(records)
-        .map(|(seq, record)| ShareRecord::read(record).map(|share| (seq, share)))
-        .collect();
-    shares.ok_or_else(|| damaged("an impossible share"))
+    let shares = shares.ok_or_else(|| damaged("impossible shares"))?;
+    Ok((first_seq..).zip(shares).collect())
+}
+
+fn read_all(mut rest: &[u8]) -> Option<Vec<ShareRecord>> {
+    let count = u32::from_le_bytes(take(&mut rest)?) as usize;
+    let terms = u32::from_le_bytes(take(&mut rest)?) as usize;
+    let (terms, records) = rest.split_at_checked(terms.checked_mul(TERMS_BYTES)?)?;
+    let (terms, []) = terms.as_chunks::<TERMS_BYTES>() else { return None };
+    let (records, []) = records.as_chunks::<RECORD_BYTES>() else { return None };
+    let terms: Vec<ShareRecord> = terms.iter().map(Terms::read).collect::<Option<_>>()?;
+    let record = |record: &[u8; RECORD_BYTES]| {
+        let mut rest = record.as_slice();
+        let worker = WorkerId(u32::from_le_bytes(take(&mut rest)?));
+        let terms = terms.get(u32::from_le_bytes(take(&mut rest)?) as usize)?;
+        let time_ms = terms.time_ms | u64::from(u16::from_le_bytes(take(&mut rest)?));
+        Some(ShareRecord { worker, time_ms, hash: PowHash(take(&mut rest)?), ..*terms })
+    };
+    (records.len() == count).then(|| records.iter().map(record).collect())?
+}
+
+fn read_all_first(mut rest: &[u8]) -> Option<Vec<ShareRecord>> {
+    let count = u32::from_le_bytes(take(&mut rest)?) as usize;
+    let (records, []) = rest.as_chunks::<FIRST_RECORD_BYTES>() else { return None };
+    let record = |record: &[u8; FIRST_RECORD_BYTES]| {
+        let mut rest = record.as_slice();
+        let worker = WorkerId(u32::from_le_bytes(take(&mut rest)?));
+        let share = read_terms(&mut rest)?;
+        let time_ms = u64::from_le_bytes(take(&mut rest)?);
+        Some(ShareRecord { worker, time_ms, hash: PowHash(take(&mut rest)?), ..share })
+    };
+    (records.len() == count).then(|| records.iter().map(record).collect())?
+}
+
+/// Work, network work, difficulty and height; the rest is left open.
+fn read_terms(rest: &mut &[u8]) -> Option<ShareRecord> {
+    Some(ShareRecord {
+        worker: WorkerId(0),
+        work: Work::from_hashes(u128::from_le_bytes(take(rest)?)),
+        network_work: Some(u128::from_le_bytes(take(rest)?))
+            .filter(|&hashes| hashes > 0)
+            .map(Work::from_hashes)?,
+        difficulty: Difficulty::new(f64::from_le_bytes(take(rest)?)).ok()?,
+        height: u64::from_le_bytes(take(rest)?),
+        time_ms: 0,
+        hash: PowHash([0; 32]),
+    })
 }
 
 fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
@@ -146,11 +230,43 @@ mod tests {
 
     #[test]
     fn a_batch_survives_its_bytes() {
-        for shares in [vec![], vec![share(1)], vec![share(1), share(u32::MAX)]] {
+        let later = |by| ShareRecord { time_ms: 70_000 + by, ..share(2) };
+        let easier = ShareRecord { work: Work::from_hashes(1), ..later(0) };
+        for shares in [
+            vec![],
+            vec![share(1)],
+            vec![share(1), share(u32::MAX)],
+            vec![later(0), easier, later(0), later(u64::from(u16::MAX)), later(1 << 40)],
+        ] {
             let bytes = encode(&shares).unwrap();
             let back: Vec<_> = decode(5, &bytes).unwrap();
             assert_eq!(back, (5..).zip(shares).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn shares_that_have_much_in_common_are_small() {
+        let shares: Vec<_> = (0..1_000).map(share).collect();
+        assert_eq!(encode(&shares).unwrap().len(), 9 + 56 + 1_000 * 42 + 8);
+    }
+
+    #[test]
+    fn batches_of_the_first_version_are_still_read() {
+        let shares = [share(1), share(u32::MAX)];
+        let mut bytes = vec![1];
+        bytes.extend(2_u32.to_le_bytes());
+        for share in &shares {
+            bytes.extend(share.worker.0.to_le_bytes());
+            bytes.extend(share.work.hashes().to_le_bytes());
+            bytes.extend(share.network_work.hashes().to_le_bytes());
+            bytes.extend(share.difficulty.get().to_le_bytes());
+            bytes.extend(share.height.to_le_bytes());
+            bytes.extend(share.time_ms.to_le_bytes());
+            bytes.extend(share.hash.0);
+        }
+        bytes.extend(checksum(&bytes));
+        let back = decode(5, &bytes).unwrap();
+        assert_eq!(back, (5..).zip(shares).collect::<Vec<_>>());
     }
 
     #[test]
@@ -161,6 +277,19 @@ mod tests {
             damaged[at] ^= 1;
             assert!(decode(1, &damaged).is_err(), "byte {at}");
             assert!(decode(1, &bytes[..at]).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn what_adds_up_but_makes_no_sense_is_refused() {
+        let good = encode(&[share(1)]).unwrap();
+        // Counts, the place of the terms, and terms without network work.
+        for (at, value) in [(1, 2), (5, 0), (5, 2), (69, 1), (36, 0)] {
+            let mut body = good[..good.len() - CHECKSUM_BYTES].to_vec();
+            assert_ne!(body[at], value, "byte {at} says something else now");
+            body[at] = value;
+            body.extend(checksum(&body));
+            assert!(decode(1, &body).is_err(), "byte {at} is {value}");
         }
     }
 }

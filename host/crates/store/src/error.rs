@@ -226,6 +226,9 @@ pub enum StoreError {
     /// There is no database to read.
     #[error("there is no ledger at {0}")]
     Missing(PathBuf),
+    /// What a call failed with that was served together with others.
+    #[error(transparent)]
+    Shared(std::sync::Arc<StoreError>),
     /// What is stored cannot have been written by this program.
     #[error("the database is damaged: {0}")]
     Corrupt(String),
@@ -248,6 +251,9 @@ impl StoreError {
 
     /// Whether the same call may succeed later: a full or failing disk, a busy database.
     pub fn is_retryable(&self) -> bool {
+        if let Self::Shared(error) = self {
+            return error.is_retryable();
+        }
         let code = self.code();
         let waits = [SQLITE_FULL, SQLITE_BUSY, SQLITE_LOCKED, SQLITE_IOERR];
         code.is_some_and(|code| waits.contains(&code))
@@ -256,6 +262,9 @@ impl StoreError {
 
     /// SQLite's primary result code: the low byte of the extended one.
     fn code(&self) -> Option<i32> {
+        if let Self::Shared(error) = self {
+            return error.code();
+        }
         let Self::Database { source: sqlx::Error::Database(error), .. } = self else { return None };
         let extended: i32 = error.code()?.parse().ok()?;
         Some(extended & 0xff)

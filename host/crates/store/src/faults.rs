@@ -28,15 +28,21 @@ async fn batch(store: &Store, shares: usize) -> Vec<ShareRecord> {
     vec![share; shares]
 }
 
+/// Writes behind the store's back.
+async fn write(store: &Store, sql: impl sqlx::SqlSafeStr) {
+    let mut tx = store.begin().await.unwrap();
+    sqlx::query(sql).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
 /// Sets how far the database may grow: SQLite then answers as on a full disk.
 async fn limit_pages(store: &Store, pages: i64) {
-    let pragma = format!("PRAGMA max_page_count = {pages}");
-    sqlx::query(sqlx::AssertSqlSafe(pragma)).execute(&store.writer).await.unwrap();
+    write(store, sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"))).await;
 }
 
 async fn pages(store: &Store) -> i64 {
     let (pages,): (i64,) =
-        sqlx::query_as("PRAGMA page_count").fetch_one(&store.writer).await.unwrap();
+        sqlx::query_as("PRAGMA page_count").fetch_one(&store.readers).await.unwrap();
     pages
 }
 
@@ -47,9 +53,10 @@ async fn t23_a_full_disk_refuses_the_batch_and_nothing_else() {
     let shares = batch(&store, 1_000).await;
     store.append_shares(1, &shares, 0).await.unwrap();
 
+    store.count_shares().await.unwrap();
+
+    limit_pages(&store, pages(&store).await).await;
     for _ in 0..3 {
-        // Each time anew: SQLite undoes the transaction by itself, so the connection goes.
-        limit_pages(&store, pages(&store).await).await;
         let error = store.append_shares(1_001, &shares, 0).await.unwrap_err();
         assert!(error.is_full() && error.is_retryable(), "{error}");
         assert!(error.to_string().starts_with("could not append shares: "), "{error}");
@@ -57,10 +64,12 @@ async fn t23_a_full_disk_refuses_the_batch_and_nothing_else() {
         assert_eq!(store.stats(0).await.unwrap().shares, 1_000);
     }
     // Room again: the same batch goes in, once.
+    limit_pages(&store, i64::from(u32::MAX - 1)).await;
     assert_eq!(store.append_shares(1_001, &shares, 0).await.unwrap(), Booking::Booked);
     drop(store);
     store = open(&directory).await;
     assert_eq!(store.append_shares(1_001, &shares, 0).await.unwrap(), Booking::AlreadyBooked);
+    store.count_shares().await.unwrap();
     let stats = store.stats(0).await.unwrap();
     assert_eq!((stats.shares, stats.work), (2_000, Work::from_hashes(10_000)));
 }
@@ -77,6 +86,7 @@ async fn a_transaction_undone_by_sqlite_itself_does_not_stop_the_next() {
         drop(tx);
         store.append_shares(store.last_seq().await.unwrap() + 1, &shares, 0).await.unwrap();
     }
+    store.count_shares().await.unwrap();
     assert_eq!(store.stats(0).await.unwrap().shares, 6);
 }
 
@@ -91,8 +101,47 @@ async fn a_call_that_is_dropped_half_way_leaves_nothing() {
         // Whether it was done or not, repeating it settles the matter.
         store.append_shares(next, &shares, 0).await.unwrap();
         assert_eq!(store.last_seq().await.unwrap(), next + 1);
+        abandon(Box::pin(store.count_shares()), polls).await;
+        store.count_shares().await.unwrap();
         assert_eq!(store.stats(0).await.unwrap().shares, next + 1);
     }
+}
+
+#[tokio::test]
+async fn whoever_asked_along_with_a_call_that_was_dropped_is_still_answered() {
+    let directory = TempDir::new().unwrap();
+    let store = open(&directory).await;
+    for polls in 0..40 {
+        let (first, second) = (format!("first {polls}"), format!("second {polls}"));
+        let leading = abandon(Box::pin(store.worker(&first, "rig", 0)), polls);
+        let ((), following) = tokio::join!(leading, store.worker(&second, "rig", 0));
+        let worker = following.unwrap();
+        let share = ShareRecord { worker, ..batch(&store, 1).await[0] };
+        let next = store.last_seq().await.unwrap() + 1;
+        store.append_shares(next, &[share], 0).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_to_everybody_who_is_new() {
+    let directory = TempDir::new().unwrap();
+    let store = std::sync::Arc::new(open(&directory).await);
+    let known = store.worker("ann", "rig", 0).await.unwrap();
+    limit_pages(&store, pages(&store).await).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for miner in 0..200 {
+        let store = std::sync::Arc::clone(&store);
+        tasks.spawn(async move { store.worker(&format!("{miner:0100}"), "rig", 0).await });
+    }
+    // The first few may still find room on pages that are there.
+    let outcomes = tasks.join_all().await;
+    let errors: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
+    assert!(errors.len() > 100, "{}", errors.len());
+    for error in errors {
+        assert!(error.is_full() && error.is_retryable(), "{error}");
+        assert!(error.to_string().starts_with("could not register workers: "), "{error}");
+    }
+    assert_eq!(store.worker("ann", "rig", 0).await.unwrap(), known, "whom it knows it admits");
 }
 
 /// Polls a call so often, then drops it.
@@ -114,10 +163,7 @@ async fn a_damaged_batch_is_named_not_paid() {
     let store = open(&directory).await;
     let shares = batch(&store, 2).await;
     store.append_shares(1, &shares, 0).await.unwrap();
-    sqlx::query("UPDATE share_batch SET shares = substr(shares, 1, 50)")
-        .execute(&store.writer)
-        .await
-        .unwrap();
+    write(&store, "UPDATE share_batch SET shares = substr(shares, 1, 50)").await;
     let error = store.work_between(0, 2).await.unwrap_err();
     assert_eq!(error.to_string(), "the database is damaged: share batch 1: wrong checksum");
 }
@@ -127,10 +173,7 @@ async fn books_that_were_tampered_with_are_noticed() {
     let directory = TempDir::new().unwrap();
     let store = open(&directory).await;
     store.verify_books().await.unwrap();
-    sqlx::query("UPDATE account SET credits_lo = 1 WHERE name = 'pool:fee'")
-        .execute(&store.writer)
-        .await
-        .unwrap();
+    write(&store, "UPDATE account SET credits_lo = 1 WHERE name = 'pool:fee'").await;
     let error = store.verify_books().await.unwrap_err();
     assert!(matches!(error, StoreError::BooksDisagree { credits: 1, .. }), "{error}");
 }
@@ -139,13 +182,12 @@ async fn books_that_were_tampered_with_are_noticed() {
 async fn a_database_of_a_later_version_is_refused_and_left_alone() {
     let directory = TempDir::new().unwrap();
     let store = open(&directory).await;
-    sqlx::query(
+    write(
+        &store,
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
          VALUES (9000, 'from the future', TRUE, x'00', 0)",
     )
-    .execute(&store.writer)
-    .await
-    .unwrap();
+    .await;
     store.close().await;
     let error = Store::open(&directory.path().join("pool.db")).await.unwrap_err();
     let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap();
@@ -194,8 +236,8 @@ async fn full_durability_is_the_default() {
     let directory = TempDir::new().unwrap();
     let store = open(&directory).await;
     let mode = async |sql: &'static str| -> String {
-        let mut connection = store.writer.acquire().await.unwrap();
-        sqlx::query_scalar::<_, String>(sql).fetch_one(&mut *connection).await.unwrap()
+        let mut tx = store.begin().await.unwrap();
+        sqlx::query_scalar::<_, String>(sql).fetch_one(&mut *tx).await.unwrap()
     };
     assert_eq!(mode("SELECT journal_mode FROM pragma_journal_mode").await, "wal");
     assert_eq!(mode("SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous").await, "2");

@@ -69,7 +69,7 @@ impl Store {
         now_ms: u64,
     ) -> Result<(), KvFailure> {
         let within = named("keep a component's value", async {
-            let _turn = self.registering.lock().await;
+            let _turn = self.patient.lock().await;
             let mut tx = self.begin().await?;
             forget_expired(&mut tx, slot, now_ms).await?;
             put(&mut tx, (slot, key), value, false, expires_ms).await?;
@@ -98,7 +98,7 @@ impl Store {
         now_ms: u64,
     ) -> Result<i64, KvFailure> {
         named("add to a component's counter", async {
-            let _turn = self.registering.lock().await;
+            let _turn = self.patient.lock().await;
             let mut tx = self.begin().await?;
             forget_expired(&mut tx, slot, now_ms).await?;
             let before: Option<(Vec<u8>, bool, Option<i64>)> = sqlx::query_as(
@@ -136,7 +136,7 @@ impl Store {
     /// When the database cannot be written.
     pub async fn kv_delete(&self, slot: &str, key: &str) -> Result<(), StoreError> {
         named("forget a component's value", async {
-            let _turn = self.registering.lock().await;
+            let _turn = self.patient.lock().await;
             let mut tx = self.begin().await?;
             sqlx::query("DELETE FROM kv WHERE slot = ?1 AND key = ?2")
                 .bind(slot)

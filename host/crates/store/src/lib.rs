@@ -2,7 +2,8 @@
 //! only crate that names sqlx.
 //!
 //! One connection writes, a few read; the file is in WAL mode with `synchronous=FULL`, so
-//! what a call acknowledged survives a power cut. Every transaction has a name, which
+//! what a call acknowledged survives a power cut. Shares are appended by one statement; the
+//! totals people look at follow a moment later. Every transaction has a name, which
 //! errors carry, and every write is idempotent: repeating a call whose outcome was
 //! unclear changes nothing ([`Booking::AlreadyBooked`]).
 //!
@@ -11,11 +12,13 @@
 //! and [`Store::verify_books`] can recompute every one of them.
 #![forbid(unsafe_code)]
 
+mod bans;
 mod blocks;
 mod books;
 mod codec;
 mod cut;
 mod error;
+mod gather;
 mod generations;
 mod kv;
 mod number;
@@ -30,15 +33,18 @@ mod statistics;
 mod store;
 mod swaps;
 mod takeovers;
+mod totals;
 mod walk;
 mod window;
 mod workers;
+mod writer;
 
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod record_faults;
 
+pub use bans::{BanRow, BanSource};
 pub use blocks::{Block, BlockChange, BlockRow};
 pub use books::{Balance, Books};
 pub use codec::ShareRecord;
@@ -53,7 +59,7 @@ pub use shares::SLICE_MS;
 pub use statistics::{
     CreditLine, Credits, MinerAccount, MinerSummary, Span, Statistics, WorkerSummary,
 };
-pub use store::{Booking, Durability, Store, StoreOptions};
+pub use store::{Booking, Durability, Store, StoreOptions, newest_schema, used_by};
 pub use swaps::{NewSwap, Quarantined, Swap, SwapId, SwapStep};
 pub use takeovers::{Rollback, TakenOver, Takeover, Unpaid};
 pub use window::{Window, WindowQuery};

@@ -139,7 +139,9 @@ impl Scene {
     }
 
     async fn execute(&self, sql: &'static str) {
-        sqlx::query(sql).execute(&self.store.writer).await.unwrap();
+        let mut tx = self.store.begin().await.unwrap();
+        sqlx::query(sql).execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
     }
 }
 
@@ -354,12 +356,14 @@ async fn a_record_that_was_written_anew_breaks_the_chain() {
     let header = scene.store.recorded(1).await.unwrap().unwrap().header;
     let decider = Decider { wit: "chimera:pool@0.2.0".into(), ..header.decider.clone() };
     let forged = chimera_ledger::Header { decider, ..header };
+    let mut tx = scene.store.begin().await.unwrap();
     sqlx::query("UPDATE settlement_record SET header = ?1, hash = ?2 WHERE settlement = 1")
         .bind(serde_json::to_string(&forged).unwrap())
         .bind(forged.hash().as_bytes().as_slice())
-        .execute(&scene.store.writer)
+        .execute(&mut *tx)
         .await
         .unwrap();
+    tx.commit().await.unwrap();
     let error = scene.store.verify_records().await.unwrap_err();
     assert!(error.to_string().contains("settlement 2 (interval:1:2-4)"), "{error}");
     assert!(error.to_string().contains("does not follow"), "{error}");

@@ -1,36 +1,17 @@
 //! The share log: group commits, numbered without gaps. A share that was appended is
-//! there for ever and counted once; the totals move in the same transaction.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! there for ever. That is all a miner waits for, so it is one statement; totals follow
+//! (totals.rs).
 
 use chimera_pow::Work;
-use chimera_work::WorkerId;
 use sqlx::SqliteConnection;
 
-use crate::codec::encode;
+use crate::codec::{decode, encode};
 use crate::number::{int, uint, work_pair};
-use crate::rows::{Cell, Rows};
 use crate::store::named;
 use crate::{Booking, ShareRecord, Store, StoreError, WORK_MAX};
 
 /// Length of a time slice of work: a minute.
 pub const SLICE_MS: u64 = 60_000;
-
-/// What one worker, or all, did.
-#[derive(Debug, Clone, Copy, Default)]
-struct Tally {
-    shares: i64,
-    work: Work,
-    last_ms: u64,
-}
-
-impl Tally {
-    fn add(&mut self, share: &ShareRecord) {
-        self.shares += 1;
-        self.work += share.work;
-        self.last_ms = self.last_ms.max(share.time_ms);
-    }
-}
 
 impl Store {
     /// The sequence number of the last durable share; 0 for an empty log.
@@ -45,8 +26,9 @@ impl Store {
         .await
     }
 
-    /// Appends a batch whose first share has the number `first_seq`, in one transaction:
-    /// when this returns, every share of it is durable and counted; if it fails, none is.
+    /// Appends a batch whose first share has the number `first_seq`: when this returns, every
+    /// share of it is durable; if it fails, none is. Totals count it later
+    /// ([`Store::count_shares`]).
     ///
     /// Repeating a batch that is in the log changes nothing, so a failure that left the
     /// outcome open is cured by calling again. An empty batch is no batch.
@@ -65,31 +47,45 @@ impl Store {
             return Ok(Booking::AlreadyBooked);
         }
         check(shares)?;
-        let blob = encode(shares)?;
         named("append shares", async {
-            let mut tx = self.begin().await?;
-            let expected = last_seq(&mut tx).await? + 1;
-            if first_seq < expected {
-                return already_there(&mut tx, first_seq, &blob).await;
+            self.check_workers(shares).await?;
+            loop {
+                if self.append(first_seq, shares, now_ms).await? {
+                    return Ok(Booking::Booked);
+                }
+                let mut connection = self.readers.acquire().await?;
+                let expected = last_seq(&mut connection).await? + 1;
+                if first_seq < expected {
+                    return already_there(&mut connection, first_seq, shares).await;
+                }
+                if first_seq > expected {
+                    return Err(StoreError::SequenceGap { expected, found: first_seq });
+                }
+                // The log has come to where the batch starts only now.
             }
-            if first_seq > expected {
-                return Err(StoreError::SequenceGap { expected, found: first_seq });
-            }
-            sqlx::query(
-                "INSERT INTO share_batch (first_seq, last_seq, stored_ms, shares)
-                 VALUES (?1, ?2, ?3, ?4)",
-            )
-            .bind(int("sequence number", first_seq)?)
-            .bind(int("sequence number", first_seq - 1 + shares.len() as u64)?)
-            .bind(int("time", now_ms)?)
-            .bind(blob)
-            .execute(&mut *tx)
-            .await?;
-            count(&mut tx, shares).await?;
-            tx.commit().await?;
-            Ok(Booking::Booked)
         })
         .await
+    }
+
+    /// Whether the batch starts at the log's end; then it is appended.
+    async fn append(
+        &self,
+        first_seq: u64,
+        shares: &[ShareRecord],
+        now_ms: u64,
+    ) -> Result<bool, StoreError> {
+        let last_seq = first_seq.saturating_add(shares.len() as u64 - 1);
+        let statement = sqlx::query(
+            "INSERT INTO share_batch (first_seq, last_seq, stored_ms, shares)
+             SELECT ?1, ?2, ?3, ?4
+             WHERE ?1 = 1 + coalesce(
+                 (SELECT last_seq FROM share_batch ORDER BY first_seq DESC LIMIT 1), 0)",
+        )
+        .bind(int("sequence number", first_seq)?)
+        .bind(int("sequence number", last_seq)?)
+        .bind(int("time", now_ms)?)
+        .bind(encode(shares)?);
+        Ok(self.writer.execute(statement).await? > 0)
     }
 }
 
@@ -105,6 +101,8 @@ pub(crate) async fn last_seq(connection: &mut SqliteConnection) -> Result<u64, S
 /// What no later step could account for.
 fn check(shares: &[ShareRecord]) -> Result<(), StoreError> {
     let max = WORK_MAX.hashes();
+    // More than totals could take at once.
+    let sum = shares.iter().fold(0_u128, |sum, share| sum.saturating_add(share.work.hashes()));
     for share in shares {
         for (what, work) in [("work", share.work), ("network work", share.network_work)] {
             if work > WORK_MAX {
@@ -116,108 +114,23 @@ fn check(shares: &[ShareRecord]) -> Result<(), StoreError> {
         }
         int("time", share.time_ms)?;
     }
-    Ok(())
+    work_pair(Work::from_hashes(sum)).map(|_| ())
 }
 
-/// A repetition holds the same bytes; anything else would renumber shares.
+/// A repetition holds the same shares; anything else would renumber them.
 async fn already_there(
-    tx: &mut SqliteConnection,
+    connection: &mut SqliteConnection,
     first_seq: u64,
-    blob: &[u8],
+    shares: &[ShareRecord],
 ) -> Result<Booking, StoreError> {
     let stored: Option<(Vec<u8>,)> =
         sqlx::query_as("SELECT shares FROM share_batch WHERE first_seq = ?1")
             .bind(int("sequence number", first_seq)?)
-            .fetch_optional(tx)
+            .fetch_optional(connection)
             .await?;
-    match stored {
-        Some((stored,)) if stored == blob => Ok(Booking::AlreadyBooked),
-        _ => Err(StoreError::SequenceConflict { first_seq }),
-    }
-}
-
-/// Moves every total the batch belongs to.
-async fn count(tx: &mut SqliteConnection, shares: &[ShareRecord]) -> Result<(), StoreError> {
-    let mut workers: BTreeMap<WorkerId, Tally> = BTreeMap::new();
-    let mut slices: BTreeMap<(u64, WorkerId), Tally> = BTreeMap::new();
-    let mut pool: BTreeMap<u64, Tally> = BTreeMap::new();
-    for share in shares {
-        let slice = share.time_ms / SLICE_MS;
-        workers.entry(share.worker).or_default().add(share);
-        slices.entry((slice, share.worker)).or_default().add(share);
-        pool.entry(slice).or_default().add(share);
-    }
-    count_workers(tx, &workers).await?;
-
-    let mut rows = Rows::new();
-    for (&(slice, worker), tally) in &slices {
-        let (high, low) = work_pair(tally.work)?;
-        let [slice, worker] = [int("slice", slice)?, worker.0.into()];
-        rows.push(&[slice, worker, tally.shares, high, low].map(Cell::Int));
-    }
-    sqlx::query(
-        "INSERT INTO work_slice (slice, worker, shares, work_hi, work_lo)
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4
-         FROM json_each(?1) WHERE true
-         ON CONFLICT (slice, worker) DO UPDATE SET
-             shares = shares + excluded.shares,
-             work_hi = work_hi + excluded.work_hi + ((work_lo + excluded.work_lo) >> 40),
-             work_lo = (work_lo + excluded.work_lo) & 1099511627775",
-    )
-    .bind(rows.finish())
-    .execute(&mut *tx)
-    .await?;
-
-    let mut rows = Rows::new();
-    for (&slice, tally) in &pool {
-        let (high, low) = work_pair(tally.work)?;
-        rows.push(&[int("slice", slice)?, tally.shares, high, low].map(Cell::Int));
-    }
-    sqlx::query(
-        "INSERT INTO pool_slice (slice, shares, work_hi, work_lo)
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3
-         FROM json_each(?1) WHERE true
-         ON CONFLICT (slice) DO UPDATE SET
-             shares = shares + excluded.shares,
-             work_hi = work_hi + excluded.work_hi + ((work_lo + excluded.work_lo) >> 40),
-             work_lo = (work_lo + excluded.work_lo) & 1099511627775",
-    )
-    .bind(rows.finish())
-    .execute(&mut *tx)
-    .await?;
-    Ok(())
-}
-
-/// Each worker's totals; all of them must be on record.
-async fn count_workers(
-    tx: &mut SqliteConnection,
-    workers: &BTreeMap<WorkerId, Tally>,
-) -> Result<(), StoreError> {
-    let mut rows = Rows::new();
-    for (worker, tally) in workers {
-        let (high, low) = work_pair(tally.work)?;
-        let last_ms = int("time", tally.last_ms)?;
-        rows.push(&[worker.0.into(), tally.shares, high, low, last_ms].map(Cell::Int));
-    }
-    let known: Vec<(i64,)> = sqlx::query_as(
-        "UPDATE worker SET
-             shares = worker.shares + batch.shares,
-             work_hi = work_hi + batch.high + ((work_lo + batch.low) >> 40),
-             work_lo = (work_lo + batch.low) & 1099511627775,
-             last_share_ms = max(coalesce(last_share_ms, 0), batch.last_ms)
-         FROM (SELECT value ->> 0 AS worker, value ->> 1 AS shares, value ->> 2 AS high,
-                      value ->> 3 AS low, value ->> 4 AS last_ms
-               FROM json_each(?1)) AS batch
-         WHERE worker.id = batch.worker
-         RETURNING worker.id",
-    )
-    .bind(rows.finish())
-    .fetch_all(tx)
-    .await?;
-    if known.len() == workers.len() {
-        return Ok(());
-    }
-    let known: BTreeSet<i64> = known.into_iter().map(|(id,)| id).collect();
-    let stranger = workers.keys().find(|worker| !known.contains(&i64::from(worker.0)));
-    stranger.map_or(Ok(()), |&worker| Err(StoreError::UnknownWorker(worker)))
+    let conflict = StoreError::SequenceConflict { first_seq };
+    let Some((stored,)) = stored else { return Err(conflict) };
+    let stored = decode(first_seq, &stored)?;
+    let same = stored.iter().map(|(_, share)| share).eq(shares);
+    same.then_some(Booking::AlreadyBooked).ok_or(conflict)
 }

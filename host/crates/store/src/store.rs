@@ -1,6 +1,7 @@
 //! The database file: opened once, brought up to date, written by one connection.
 
 use std::fs::{File, TryLockError};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions as _, Connection as _, Sqlite, SqliteConnection, Transaction};
+use sqlx::{ConnectOptions as _, SqliteConnection};
 use tokio::sync::Mutex;
 use tracing::Instrument as _;
 
@@ -16,6 +17,9 @@ use crate::StoreError;
 use crate::generations::payout_generation_at;
 use crate::number::{int, uint32};
 use crate::shares::last_seq;
+use crate::totals::Counting;
+use crate::workers::{Register, newest_worker};
+use crate::writer::{Transaction, Writer};
 
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -24,6 +28,9 @@ const READERS_MAX: u32 = 4;
 /// What the writer keeps of the file in memory, in KiB. A large settlement writes all over its
 /// indices; with SQLite's 2 MB nearly every row reads a page again.
 const WRITER_CACHE_KIB: u32 = 64 << 10;
+/// Pages of the write-ahead log after which the writer itself brings it into the file, which
+/// shares wait for; [`Store::checkpoint`] is to come first. 64 MB.
+const WAL_PAGES_MAX: u32 = 16 << 10;
 /// Checkpoints and a slow disk hold the file for milliseconds; this is a defect.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const LOCK_ATTEMPTS: u32 = 20;
@@ -59,11 +66,13 @@ pub enum Booking {
 /// without [`Store::close`] is as safe as a crash.
 #[derive(Debug)]
 pub struct Store {
-    pub(crate) writer: SqlitePool,
+    pub(crate) writer: Writer,
     pub(crate) readers: SqlitePool,
-    /// A new worker is a transaction of its own, and shares wait for the same writer: behind
-    /// one of them, never behind a thousand.
-    pub(crate) registering: Mutex<()>,
+    /// What is written for people's sake waits here for its turn: shares are behind one of
+    /// them, never behind a thousand.
+    pub(crate) patient: Mutex<()>,
+    pub(crate) register: Register,
+    pub(crate) counting: Counting,
     /// Held while the store lives: two pools on one database would number shares twice. None
     /// for a store that only reads.
     _lock: Option<File>,
@@ -97,21 +106,16 @@ impl Store {
             .busy_timeout(BUSY_TIMEOUT)
             .disable_statement_logging();
         named("open the database", async {
-            let writer = lasting()
-                .max_connections(1)
-                // SQLite may undo a transaction by itself (disk full, I/O error), which the
-                // driver does not notice; such a connection must not be used again.
-                .before_acquire(|connection, _| {
-                    Box::pin(async move { Ok(!connection.is_in_transaction()) })
-                })
-                .connect_with(file.clone().pragma("cache_size", format!("-{WRITER_CACHE_KIB}")))
-                .await?;
-            migrate(&writer).await?;
+            let writing = file
+                .clone()
+                .pragma("cache_size", format!("-{WRITER_CACHE_KIB}"))
+                .pragma("wal_autocheckpoint", WAL_PAGES_MAX.to_string());
+            migrate(&mut writing.connect().await?).await?;
             let readers = lasting()
                 .max_connections(READERS_MAX)
                 .connect_with(file.pragma("query_only", "ON"))
                 .await?;
-            Ok(Self { writer, readers, registering: Mutex::new(()), _lock: Some(lock) })
+            Self::of(Writer::new(writing), readers, Some(lock)).await
         })
         .await
     }
@@ -133,28 +137,44 @@ impl Store {
             .pragma("query_only", "ON")
             .disable_statement_logging();
         named("open the database to read", async {
-            let readers = lasting().max_connections(READERS_MAX).connect_with(file).await?;
-            let (found, known) = (schema_version(&readers).await?, newest_schema());
+            let readers = lasting().max_connections(READERS_MAX).connect_with(file.clone()).await?;
+            let found = schema_version(&mut *readers.acquire().await?).await?;
+            let known = newest_schema();
             match found {
                 found if found > known => Err(StoreError::NewerSchema { found, known }),
                 found if found < known => Err(StoreError::OlderSchema { found, known }),
-                _ => {
-                    let writer = readers.clone();
-                    Ok(Self { writer, readers, registering: Mutex::new(()), _lock: None })
-                }
+                _ => Self::of(Writer::new(file), readers, None).await,
             }
         })
         .await
     }
 
+    async fn of(
+        writer: Writer,
+        readers: SqlitePool,
+        lock: Option<File>,
+    ) -> Result<Self, StoreError> {
+        let newest = newest_worker(&mut *readers.acquire().await?).await?;
+        Ok(Self {
+            writer,
+            readers,
+            patient: Mutex::default(),
+            register: Register::new(newest),
+            counting: Counting::default(),
+            _lock: lock,
+        })
+    }
+
     /// Counts a start of the pool: another number every time, also after a crash.
     ///
     /// Shares a crash lost were never answered; a block found behind them is put back to the
-    /// log's end, or the next shares would count as found before it.
+    /// log's end, or the next shares would count as found before it. Totals a crash left
+    /// behind catch up.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub async fn begin_run(&self) -> Result<u32, StoreError> {
+        self.count_shares().await?;
         named("begin a run", async {
             let mut tx = self.begin().await?;
             let (runs,): (i64,) =
@@ -183,16 +203,33 @@ impl Store {
         .await
     }
 
+    /// Brings the write-ahead log into the file, so that the writer need not do it while
+    /// shares wait. To be called every now and then.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn checkpoint(&self) -> Result<(), StoreError> {
+        named("check the write-ahead log in", async {
+            // Passive: holds up neither shares nor readers, and takes what it can get.
+            let checkpoint = "PRAGMA wal_checkpoint(PASSIVE)";
+            sqlx::query(checkpoint).execute(&self.readers).await?;
+            // What came meanwhile is little, and once it is in, the log begins anew. Under load
+            // it would never be empty while somebody writes, and grow to its limit.
+            self.writer.execute(sqlx::query(checkpoint)).await?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Finishes what is being written and closes the file.
     pub async fn close(self) {
         self.readers.close().await;
         self.writer.close().await;
     }
 
-    /// Starts a transaction that writes. Rolled back unless committed.
-    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        // Immediate: a transaction that begins by reading could be refused when it writes.
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    /// Starts a transaction that writes. Undone unless committed.
+    pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {
+        Ok(self.writer.begin().await?)
     }
 }
 
@@ -254,32 +291,61 @@ async fn lock_beside(database: &Path) -> Result<File, StoreError> {
             Err(TryLockError::Error(source)) => return Err(StoreError::LockFile { path, source }),
         }
     }
-    Ok(file)
+    // Tells people, and `chimera upgrade`, whose it is.
+    let written = file.set_len(0).and_then(|()| write!(&file, "{}", std::process::id()));
+    match written {
+        Ok(()) => Ok(file),
+        Err(source) => Err(StoreError::LockFile { path, source }),
+    }
 }
 
-pub(crate) fn newest_schema() -> i64 {
+/// The process that has a database open as its pool; `None` if nobody has.
+///
+/// # Errors
+/// When the lock beside it cannot be looked at.
+pub fn used_by(database: &Path) -> std::io::Result<Option<u32>> {
+    let mut path = database.as_os_str().to_owned();
+    path.push(".lock");
+    let file = match File::options().read(true).write(true).open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => {
+            let text = std::io::read_to_string(&file)?;
+            let number = text.trim().parse();
+            number.map(Some).map_err(|_| std::io::Error::other("the lock names no process"))
+        }
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// The version of the schema this program writes.
+pub fn newest_schema() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
 /// 0 for a database that is new.
-async fn schema_version(connections: &SqlitePool) -> Result<i64, StoreError> {
+async fn schema_version(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
     let (tracked,): (i64,) =
         sqlx::query_as("SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'")
-            .fetch_one(connections)
+            .fetch_one(&mut *connection)
             .await?;
     if tracked == 0 {
         return Ok(0);
     }
     let (found,): (i64,) = sqlx::query_as("SELECT coalesce(max(version), 0) FROM _sqlx_migrations")
-        .fetch_one(connections)
+        .fetch_one(connection)
         .await?;
     Ok(found)
 }
 
-async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {
-    let (found, known) = (schema_version(writer).await?, newest_schema());
+async fn migrate(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let (found, known) = (schema_version(connection).await?, newest_schema());
     if found > known {
         return Err(StoreError::NewerSchema { found, known });
     }
-    MIGRATIONS.run(writer).await.map_err(StoreError::Migration)
+    MIGRATIONS.run(connection).await.map_err(StoreError::Migration)
 }

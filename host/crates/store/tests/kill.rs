@@ -1,5 +1,6 @@
-//! `kill -9` in the middle of group commits, for real: a child process appends and says
-//! which shares are acknowledged; it is killed; every acknowledged share is there, once.
+//! `kill -9` in the middle of group commits and of counts, for real: a child process appends
+//! and says which shares are acknowledged; it is killed; every acknowledged share is there, and
+//! counted, once.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -35,6 +36,7 @@ fn t23_every_acknowledged_share_survives_kill_9_once(runtime: &tokio::runtime::R
             let last = store.last_seq().await.expect("readable");
             assert!(last >= acknowledged, "{acknowledged} acknowledged, {last} there");
             assert_eq!(last % BATCH, 0, "a batch is there as a whole or not at all");
+            store.count_shares().await.expect("countable");
             let stats = store.stats(0).await.expect("readable");
             assert_eq!(stats.shares, last, "the totals are those of the log");
             // Share n has work n: any share missing or doubled shows in the sum.
@@ -85,6 +87,9 @@ async fn append_for_ever(database: &Path) -> ExitCode {
         let batch: Vec<_> = (next..next + BATCH).map(share).collect();
         store.append_shares(next, &batch, 0).await.expect("appends");
         next += BATCH;
+        if next % 2 == 0 {
+            store.count_shares().await.expect("counts");
+        }
         let mut out = std::io::stdout().lock();
         if writeln!(out, "{}.", next - 1).and_then(|()| out.flush()).is_err() {
             return ExitCode::FAILURE;

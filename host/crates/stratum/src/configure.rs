@@ -10,8 +10,9 @@ use crate::{Fault, Param, suggest};
 /// One extension asked for. Each gets an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Extension {
-    /// Rolling of version bits: the bits the miner could roll and how many it needs.
-    VersionRolling { mask: u32, bits_min: u32 },
+    /// Rolling of version bits: those the miner could roll. How many it needs to be efficient
+    /// (`min-bit-count`) decides nothing: BIP 310 leaves it to the miner to work with fewer.
+    VersionRolling { mask: u32 },
     /// No difficulty below this; `None` if the value cannot be read.
     MinimumDifficulty(Option<Difficulty>),
     /// As `mining.extranonce.subscribe`.
@@ -27,8 +28,6 @@ pub(crate) enum Extension {
 struct Options<'a> {
     #[serde(rename = "version-rolling.mask", borrow)]
     mask: Option<&'a RawValue>,
-    #[serde(rename = "version-rolling.min-bit-count", borrow)]
-    bits_min: Option<&'a RawValue>,
     #[serde(rename = "minimum-difficulty.value", borrow)]
     difficulty_min: Option<&'a RawValue>,
 }
@@ -50,8 +49,7 @@ fn extension(name: String, options: &Options<'_>) -> Extension {
         "version-rolling" => {
             // A mask that cannot be read offers no bits, which is then refused.
             let mask = options.mask.map_or(u32::MAX, |json| mask(json.get()).unwrap_or(0));
-            let bits_min = options.bits_min.map_or(0, |json| count(json.get()));
-            Extension::VersionRolling { mask, bits_min }
+            Extension::VersionRolling { mask }
         }
         "minimum-difficulty" => {
             Extension::MinimumDifficulty(options.difficulty_min.and_then(|json| floor(json.get())))
@@ -66,11 +64,6 @@ fn mask(json: &str) -> Option<u32> {
     let text = unquote(json)?;
     let digits = (1..=8).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
     digits.then(|| u32::from_str_radix(&text, 16).ok())?
-}
-
-/// How many bits the miner needs; a number that cannot be read needs more than there are.
-fn count(json: &str) -> u32 {
-    unquote(json).as_deref().unwrap_or(json).parse().unwrap_or(u32::MAX)
 }
 
 /// BIP 310 allows 0, which asks for nothing.

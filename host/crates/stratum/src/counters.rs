@@ -1,11 +1,12 @@
 //! What a session has answered, for metrics and the API.
 
 use chimera_work::Reject;
+use serde::{Deserialize, Serialize};
 
 use crate::{Fault, Refusal};
 
 /// Replies by outcome since the connection began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counters {
     /// Shares answered `true`: each is durable.
     pub accepted: u64,
@@ -21,10 +22,13 @@ pub struct Counters {
     pub not_stored: u64,
     /// Requests refused for another reason than the share in them.
     pub faults: u64,
+    /// What the refusals above weigh in the account of misbehaviour: see [`Refusal::score`].
+    pub points: u64,
 }
 
 impl Counters {
     pub(crate) fn refused(&mut self, refusal: Refusal) {
+        self.points += u64::from(refusal.score());
         *match refusal {
             Refusal::Share(Reject::UnknownJob | Reject::Stale) => &mut self.stale,
             Refusal::Share(Reject::Duplicate) => &mut self.duplicate,

@@ -2,6 +2,9 @@
 //! limits over everything, then the latest of policy, miner's hint and the seat's past.
 
 use chimera_pow::Difficulty;
+use serde::{Deserialize, Serialize};
+
+use crate::session::state::Exact;
 
 /// The operator's limits.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,7 +19,9 @@ pub struct DifficultyLimits {
 
 #[derive(Debug)]
 pub(crate) struct DifficultyChoice {
+    /// The operator's, and what the miner required within them.
     limits: DifficultyLimits,
+    operators_min: Difficulty,
     wanted: Difficulty,
     /// What the miner suggested last.
     hint: Option<Difficulty>,
@@ -24,9 +29,19 @@ pub(crate) struct DifficultyChoice {
     carried: bool,
 }
 
+/// What was decided about a session's difficulty, as data.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct ChoiceState {
+    required: Option<Exact>,
+    wanted: Exact,
+    hint: Option<Exact>,
+    carried: bool,
+}
+
 impl DifficultyChoice {
     pub(crate) fn new(limits: DifficultyLimits) -> Self {
-        let mut choice = Self { limits, wanted: limits.initial, hint: None, carried: false };
+        let (wanted, operators_min) = (limits.initial, limits.min);
+        let mut choice = Self { limits, operators_min, wanted, hint: None, carried: false };
         choice.want(limits.initial);
         choice
     }
@@ -59,11 +74,11 @@ impl DifficultyChoice {
         }
     }
 
-    /// BIP 310's minimum-difficulty: true if it can be kept.
+    /// BIP 310's minimum-difficulty, the latest instead of earlier ones: true if it can be kept.
     pub(crate) fn require_min(&mut self, floor: Difficulty) -> bool {
         let keepable = floor <= self.limits.max;
         if keepable {
-            self.limits.min = self.limits.min.max(floor);
+            self.limits.min = self.operators_min.max(floor);
             self.want(self.wanted);
         }
         keepable
@@ -79,6 +94,28 @@ impl DifficultyChoice {
 
     pub(crate) const fn limits(&self) -> DifficultyLimits {
         self.limits
+    }
+
+    /// What was decided, apart from the operator's limits.
+    pub(crate) fn state(&self) -> ChoiceState {
+        ChoiceState {
+            required: (self.limits.min > self.operators_min).then(|| self.limits.min.into()),
+            wanted: self.wanted.into(),
+            hint: self.hint.map(Exact::from),
+            carried: self.carried,
+        }
+    }
+
+    /// Goes on with what was decided in another process, within this one's limits.
+    pub(crate) fn restore(&mut self, state: ChoiceState) {
+        if let Some(floor) = state.required.and_then(Exact::difficulty) {
+            self.require_min(floor);
+        }
+        if let Some(wanted) = state.wanted.difficulty() {
+            self.want(wanted);
+        }
+        self.hint = state.hint.and_then(Exact::difficulty);
+        self.carried = state.carried;
     }
 
     /// For a job whose block has this difficulty: a share is never harder than the block.

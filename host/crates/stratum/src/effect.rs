@@ -24,8 +24,6 @@ pub enum Effect {
     /// Make a share durable, then say [`Session::durable`](crate::Session::durable); if that
     /// fails for good, [`Session::not_durable`](crate::Session::not_durable).
     Credit(Share),
-    /// End the connection.
-    Close(CloseReason),
 }
 
 /// Which authorize request an answer belongs to.
@@ -37,7 +35,8 @@ pub struct AuthTicket(pub(crate) u32);
 pub struct Login {
     /// To be handed back with the answer.
     pub ticket: AuthTicket,
-    /// The name as the miner sent it, at most [`USER_BYTES_MAX`](crate::USER_BYTES_MAX) bytes.
+    /// The name, escapes of firmware undone, at most
+    /// [`USER_BYTES_MAX`](crate::USER_BYTES_MAX) bytes.
     pub user: String,
     /// The password as sent, often meaningless.
     pub password: String,
@@ -75,16 +74,10 @@ pub enum AuthAnswer {
         /// What the miner is told.
         message: String,
     },
-}
-
-/// Why a session ends itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum CloseReason {
-    /// Nothing but refused requests for so long that no miner is behind it.
-    #[error("{refused} requests in a row were refused")]
-    Misbehaviour {
-        /// The length of the run.
-        refused: u32,
+    /// Nobody can tell at the moment, which is not the user's fault.
+    Unknown {
+        /// What the miner is told.
+        message: String,
     },
 }
 

@@ -27,7 +27,7 @@ impl Refusal {
         self.row().1
     }
 
-    /// What it adds to the run of misbehaviour. 0 for what an honest miner cannot avoid.
+    /// What it adds to the account of misbehaviour. 0 for what an honest miner cannot avoid.
     pub const fn score(self) -> u32 {
         self.row().2
     }

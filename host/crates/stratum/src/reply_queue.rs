@@ -62,6 +62,13 @@ impl ReplyQueue {
         self.0.len()
     }
 
+    /// Gives memory back while nothing waits.
+    pub(crate) fn rest(&mut self) {
+        if self.0.is_empty() && self.0.capacity() > 0 {
+            self.0 = VecDeque::new();
+        }
+    }
+
     /// Writes what need not wait.
     pub(crate) fn flush(&mut self, out: &mut Vec<u8>) -> Written {
         let mut written = Written::default();

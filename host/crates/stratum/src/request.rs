@@ -10,7 +10,7 @@ use crate::configure::{self, Extension};
 use crate::params::{Params, unquote};
 use crate::request_id::RequestId;
 use crate::submit::Submit;
-use crate::{Fault, Param, SessionId, USER_BYTES_MAX, suggest};
+use crate::{Fault, Param, SessionId, USER_BYTES_MAX, suggest, user_name};
 
 /// One line from a miner.
 #[derive(Debug)]
@@ -105,6 +105,8 @@ impl<'a> Envelope<'a> {
             "mining.suggest_difficulty" => Call::Suggest(suggest::difficulty(params)?),
             "mining.suggest_target" => Call::Suggest(suggest::target(params)?),
             "mining.ping" => Call::Ping,
+            // ESP-Miner's answer to a ping; it would take a reply to it for a refused share.
+            "pong" | "mining.pong" => Call::Reply { text: None },
             "mining.get_transactions" => Call::GetTransactions,
             "mining.multi_version" => Call::MultiVersion,
             "mining.set_goal" | "mining.capabilities" => Call::Hint,
@@ -117,7 +119,7 @@ impl<'a> Envelope<'a> {
 }
 
 fn authorize<'a>(params: &Params<'a>) -> Result<Call<'a>, Fault> {
-    let user = params.required(0, Param::User)?;
+    let user = user_name::parse(params)?;
     if user.is_empty() {
         return Err(Fault::Missing(Param::User));
     }

@@ -13,20 +13,21 @@
 mod calls;
 mod jobs;
 mod notices;
+pub(crate) mod state;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use chimera_pow::Difficulty;
-use chimera_work::WorkerId;
+use chimera_work::{JOBS_KEPT_MAX, WorkerId};
 
 use crate::difficulty_choice::DifficultyChoice;
 use crate::reply_queue::{Answer, ReplyQueue};
 use crate::request_id::RequestId;
 use crate::share_rate::ShareRate;
 use crate::{
-    AuthAnswer, AuthTicket, CloseReason, Counters, DifficultyLimits, Effect, Fault, Measure,
-    NotifyLine, Outbox, PENDING_REPLIES_MAX, Refusal, Seat, SessionId,
+    AuthAnswer, AuthTicket, Counters, DifficultyLimits, Fault, Measure, NotifyLine, Outbox,
+    PENDING_REPLIES_MAX, Refusal, Seat, SessionId,
 };
 
 /// Avalon cuts names at 63 characters, WhatsMiner at 127; 255 bytes forgive any client and
@@ -36,9 +37,11 @@ pub const USER_BYTES_MAX: usize = 255;
 /// Proxies put a farm behind one connection; 1024 names bound it to a few hundred kB.
 pub const WORKERS_MAX: usize = 1024;
 
-/// Refused requests in a row after which a session is closed: no miner gets there, and
-/// whoever does costs the pool more than a new connection.
-pub const MISBEHAVIOUR_MAX: u32 = 1000;
+/// How often a change of difficulty is told at once, by issuing the job again, until the next
+/// job or look of the strategy. Half of the jobs a session can answer: a storm of changes
+/// neither floods a miner nor pushes out the work it has in flight.
+const REISSUES_MAX: u32 = 8;
+const _: () = assert!(2 * REISSUES_MAX as usize <= JOBS_KEPT_MAX);
 
 /// What all sessions of a listener have in common.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,6 +74,8 @@ pub struct Session {
     difficulty: DifficultyChoice,
     /// What the newest job was issued at; `None` before the first job.
     told: Option<Difficulty>,
+    /// Changes of difficulty that may still be told at once.
+    reissues_left: u32,
     /// The bits this miner may roll in any template that allows them.
     version_mask: u32,
     version_mask_answered: bool,
@@ -81,8 +86,6 @@ pub struct Session {
     version_request: Option<u32>,
     rate: ShareRate,
     counters: Counters,
-    misbehaviour: u32,
-    closed: bool,
 }
 
 impl Session {
@@ -102,6 +105,7 @@ impl Session {
             latest: None,
             difficulty: DifficultyChoice::new(config.difficulty),
             told: None,
+            reissues_left: REISSUES_MAX,
             version_mask: 0,
             version_mask_answered: false,
             version_mask_told: None,
@@ -110,12 +114,10 @@ impl Session {
             version_request: None,
             rate: ShareRate::new(now_ms),
             counters: Counters::default(),
-            misbehaviour: 0,
-            closed: false,
         }
     }
 
-    /// Answers [`Effect::Subscribe`]: with the seat asked for, if it is still kept, else
+    /// Answers [`Effect::Subscribe`](crate::Effect::Subscribe): with the seat asked for, if it is still kept, else
     /// with a new one.
     pub fn subscribed(&mut self, seat: Seat, out: &mut Outbox) {
         self.seat_asked = false;
@@ -127,14 +129,14 @@ impl Session {
         self.settle(out);
     }
 
-    /// Answers [`Effect::Subscribe`] when the nonce space is used up.
+    /// Answers [`Effect::Subscribe`](crate::Effect::Subscribe) when the nonce space is used up.
     pub fn no_seat(&mut self, out: &mut Outbox) {
         self.seat_asked = false;
         self.replies.seated(|| Answer::Refused(Fault::NoSeat.into()));
         self.settle(out);
     }
 
-    /// Answers [`Effect::Authorize`]. An answer nobody waits for is ignored.
+    /// Answers [`Effect::Authorize`](crate::Effect::Authorize). An answer nobody waits for is ignored.
     pub fn authorized(&mut self, ticket: AuthTicket, answer: AuthAnswer, out: &mut Outbox) {
         let Some((user, hint)) = self.replies.undecided(ticket) else { return };
         match answer {
@@ -146,6 +148,10 @@ impl Session {
                 self.replies.decide(ticket, Answer::TRUE);
             }
             AuthAnswer::Deny { message } => {
+                self.counters.refused(Fault::Unauthorized.into());
+                self.replies.decide(ticket, Answer::Denied(message));
+            }
+            AuthAnswer::Unknown { message } => {
                 self.counters.faults += 1;
                 self.replies.decide(ticket, Answer::Denied(message));
             }
@@ -167,13 +173,19 @@ impl Session {
 
     /// The connection is gone: what to keep for a grace time, so that the miner can resume.
     pub fn park(self) -> Option<Seat> {
-        self.seat
+        // A seat nobody was sent work at has nothing to resume.
+        self.seat.filter(|seat| seat.shared.is_some())
+    }
+
+    /// Nothing has happened for a while: gives back memory that only traffic needs.
+    pub fn rest(&mut self) {
+        self.replies.rest();
     }
 
     /// Whether the next line may be handed over: false while too many replies wait, which
-    /// lets TCP slow the miner down, and after [`Effect::Close`].
+    /// lets TCP slow the miner down.
     pub fn wants_input(&self) -> bool {
-        !self.closed && self.replies.len() < PENDING_REPLIES_MAX
+        self.replies.len() < PENDING_REPLIES_MAX
     }
 
     /// Its name, once it has a seat.
@@ -220,21 +232,16 @@ impl Session {
     /// The strategy has looked: a new window begins.
     pub fn measured(&mut self, now_ms: u64) {
         self.rate.restart(now_ms);
+        self.reissues_left = REISSUES_MAX;
     }
 
     /// Counts and answers a refusal; the only place that does.
-    fn refuse(&mut self, id: RequestId, refusal: Refusal, out: &mut Outbox) {
+    fn refuse(&mut self, id: RequestId, refusal: Refusal) {
         self.counters.refused(refusal);
         if let Refusal::Share(reject) = refusal {
             self.rate.refused(reject);
         }
         self.replies.push(id, Answer::Refused(refusal));
-        self.misbehaviour += refusal.score();
-        if self.misbehaviour >= MISBEHAVIOUR_MAX && !self.closed {
-            self.closed = true;
-            let refused = self.misbehaviour;
-            out.effects.push(Effect::Close(CloseReason::Misbehaviour { refused }));
-        }
     }
 
     /// After every input: says what can be said now.
@@ -242,7 +249,7 @@ impl Session {
         let written = self.replies.flush(&mut out.bytes);
         self.greeted |= written.greeting;
         self.version_mask_answered |= written.configured;
-        if self.greeted && !self.closed {
+        if self.greeted {
             self.update_version_mask(out);
             self.update_work(out);
         }

@@ -3,6 +3,7 @@
 
 use chimera_pow::Difficulty;
 use chimera_work::Reject;
+use serde::{Deserialize, Serialize};
 
 /// One row of a difficulty strategy's batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,6 +39,17 @@ pub(crate) struct ShareRate {
     accepted_difficulty: u64,
 }
 
+/// A [`ShareRate`] as data: ages instead of times, because clocks of processes differ.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct RateState {
+    connected_ms: u64,
+    window_ms: u64,
+    accepted: u32,
+    stale: u32,
+    rejected: u32,
+    accepted_difficulty: u64,
+}
+
 impl ShareRate {
     pub(crate) const fn new(now_ms: u64) -> Self {
         Self {
@@ -66,6 +78,30 @@ impl ShareRate {
     /// Begins a new window.
     pub(crate) fn restart(&mut self, now_ms: u64) {
         *self = Self { connected_at_ms: self.connected_at_ms, ..Self::new(now_ms) };
+    }
+
+    /// The window so far, as data.
+    pub(crate) const fn state(&self, now_ms: u64) -> RateState {
+        RateState {
+            connected_ms: now_ms.saturating_sub(self.connected_at_ms),
+            window_ms: now_ms.saturating_sub(self.window_start_ms),
+            accepted: self.accepted,
+            stale: self.stale,
+            rejected: self.rejected,
+            accepted_difficulty: self.accepted_difficulty,
+        }
+    }
+
+    /// Goes on with the window of another process.
+    pub(crate) const fn restore(state: RateState, now_ms: u64) -> Self {
+        Self {
+            connected_at_ms: now_ms.saturating_sub(state.connected_ms),
+            window_start_ms: now_ms.saturating_sub(state.window_ms),
+            accepted: state.accepted,
+            stale: state.stale,
+            rejected: state.rejected,
+            accepted_difficulty: state.accepted_difficulty,
+        }
     }
 
     /// The counts, without what the difficulty choice knows.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use chimera_work::{Extranonce2, JobId};
 
 use crate::params::Params;
-use crate::{Fault, Param};
+use crate::{Fault, Param, user_name};
 
 /// Digits of the largest second extranonce any miner has.
 const EXTRANONCE2_DIGITS_MAX: usize = 32;
@@ -25,7 +25,7 @@ pub(crate) struct Submit<'a> {
 impl<'a> Submit<'a> {
     /// Reads `[user, job_id, extranonce2, ntime, nonce, version_bits?]`.
     pub(crate) fn parse(params: &Params<'a>) -> Result<Self, Fault> {
-        let user = params.required(0, Param::User)?;
+        let user = user_name::parse(params)?;
         let job = JobId::parse(&params.required(1, Param::JobId)?);
         let extranonce2 = extranonce2(&params.required(2, Param::Extranonce2)?)?;
         let time = word(params, 3, Param::Ntime)?;

@@ -6,8 +6,8 @@ mod mine;
 use std::sync::Arc;
 
 use chimera_stratum::{
-    AuthAnswer, Effect, LINE_BYTES_MAX, Line, LineBuffer, MISBEHAVIOUR_MAX, NotifyLine, Outbox,
-    PENDING_REPLIES_MAX, Seat, Session, SessionId, WORKERS_MAX,
+    AuthAnswer, Effect, LINE_BYTES_MAX, Line, LineBuffer, NotifyLine, Outbox, PENDING_REPLIES_MAX,
+    Seat, Session, SessionConfig, SessionId, WORKERS_MAX,
 };
 use chimera_work::{Extranonce1, ExtranonceLease, Job, NonceLayout, WorkerId};
 use proptest::prelude::*;
@@ -15,12 +15,20 @@ use serde_json::Value;
 
 const EXTRANONCE1: Extranonce1 = Extranonce1([1, 2, 3, 4]);
 
-/// A session that mines job 100, and that job.
+/// A session that mines job 101, and that job.
 fn mining() -> (Session, Arc<Job>) {
-    let mut session = Session::new(mine::config(), 0);
+    let mut session = start(mine::config(), 1e12);
+    session.retarget(mine::difficulty(1e-9), &mut Outbox::default());
+    let job = mine::job(0x100, mine::template(1, 1e12), true).reissue(1);
+    (session, Arc::new(job.expect("the first reissue")))
+}
+
+/// A session that mines job 100, whose block takes `network`.
+fn start(config: SessionConfig, network: f64) -> Session {
+    let mut session = Session::new(config, 0);
     let mut out = Outbox::default();
-    let job = mine::job(0x100, mine::template(1, 1e12), true);
-    session.new_job(&Arc::new(NotifyLine::new(Arc::clone(&job))), &mut out);
+    let job = mine::job(0x100, mine::template(1, network), true);
+    session.new_job(&Arc::new(NotifyLine::new(job)), &mut out);
     session.handle_line(br#"{"id":1,"method":"mining.subscribe"}"#, &mut out);
     let lease = ExtranonceLease::recorded(EXTRANONCE1);
     session.subscribed(Seat::new(SessionId(1), lease, NonceLayout::DEFAULT), &mut out);
@@ -28,10 +36,8 @@ fn mining() -> (Session, Arc<Job>) {
     let Some(Effect::Authorize(login)) = out.effects.pop() else { panic!("a login") };
     let answer = AuthAnswer::Allow { worker: WorkerId(7), difficulty: None };
     session.authorized(login.ticket, answer, &mut out);
-    session.retarget(mine::difficulty(1e-9), &mut out);
-    let job = Arc::new(job.reissue(1).expect("the first reissue"));
     assert!(session.is_mining());
-    (session, job)
+    session
 }
 
 fn submit(id: usize, nonce: u32) -> String {
@@ -126,42 +132,52 @@ fn meets(job: &Job, nonce: u32) -> bool {
     target.is_met_by(&job.template().algorithm.hash(&header))
 }
 
-/// Only an unbroken run of junk ends a session, and then nothing more is answered.
+/// Junk is answered and weighed one by one, however much there is; what becomes of whoever sends
+/// it is the host's to decide.
 #[test]
-fn a_long_run_of_only_junk_is_closed_with_a_reason() {
+fn every_piece_of_junk_weighs_one_point() {
+    const JUNK: u64 = 3_000;
     let (mut session, _) = mining();
     let mut out = Outbox::default();
-    for _ in 0..3 {
-        for _ in 1..MISBEHAVIOUR_MAX {
-            session.handle_line(b"junk", &mut out);
-        }
+    for _ in 0..JUNK {
+        session.handle_line(b"junk", &mut out);
         session.handle_line(br#"{"id":1,"method":"mining.ping"}"#, &mut out);
-    }
-    assert!(out.effects.is_empty() && session.wants_input());
-    for _ in 0..MISBEHAVIOUR_MAX {
         session.line_too_long(&mut out);
     }
-    let [Effect::Close(reason)] = out.effects.as_slice() else { panic!("{:?}", out.effects) };
-    assert_eq!(reason.to_string(), "1000 requests in a row were refused");
-    assert!(!session.wants_input());
-    out.clear();
-    session.handle_line(br#"{"id":1,"method":"mining.ping"}"#, &mut out);
-    session.line_too_long(&mut out);
-    assert!(out.bytes.is_empty() && out.effects.is_empty());
-    assert!(session.park().is_some(), "the seat survives the connection");
+    assert!(out.effects.is_empty() && session.wants_input());
+    let counters = session.counters();
+    assert_eq!((counters.faults, counters.points), (2 * JUNK, 2 * JUNK));
+}
+
+/// Cheat 16: a flood of hashes below the target is refused one by one, is remembered nowhere,
+/// and each weighs a point.
+#[test]
+fn cheat_16_a_flood_of_low_difficulty_shares_is_weighed() {
+    const FLOOD: u32 = 1_000;
+    let (mut session, job) = mining();
+    let mut out = Outbox::default();
+    let bad = (0..u32::MAX).filter(|&nonce| !meets(&job, nonce)).take(FLOOD as usize);
+    for nonce in bad {
+        session.handle_line(submit(4, nonce).as_bytes(), &mut out);
+    }
+    assert!(out.effects.is_empty());
+    let counters = session.counters();
+    assert_eq!((counters.low_difficulty, counters.points), (FLOOD.into(), FLOOD.into()));
+    assert_eq!(check_written(&out.bytes).len(), FLOOD as usize);
 }
 
 /// A miner on a stale job is not misbehaving.
 #[test]
-fn stale_shares_never_close_a_session() {
+fn stale_shares_weigh_nothing() {
+    const LATE: u32 = 2_000;
     let (mut session, _) = mining();
     let mut out = Outbox::default();
-    for nonce in 0..2 * MISBEHAVIOUR_MAX {
+    for nonce in 0..LATE {
         let line = submit(4, nonce).replace("\"101\"", "\"900\"");
         session.handle_line(line.as_bytes(), &mut out);
     }
     assert!(out.effects.is_empty() && session.wants_input());
-    assert_eq!(session.counters().stale, u64::from(2 * MISBEHAVIOUR_MAX));
+    assert_eq!((session.counters().stale, session.counters().points), (LATE.into(), 0));
 }
 
 /// A connection can make the pool remember only so many names.
@@ -186,28 +202,86 @@ fn one_worker_too_many_is_refused() {
     assert_eq!(last["error"][1], "more than 1024 workers on one connection");
 }
 
-/// A flood of suggestions costs the pool the numbers of one job, no more; then the
-/// difficulty waits for the next job.
-#[test]
-fn suggestions_without_end_issue_a_bounded_number_of_jobs() {
-    let (mut session, _) = mining();
-    let mut out = Outbox::default();
-    for n in 1..=2000 {
-        let line = format!(r#"{{"id":{n},"method":"mining.suggest_difficulty","params":[{n}]}}"#);
-        session.handle_line(line.as_bytes(), &mut out);
+/// Changes of difficulty between two jobs, many more than any strategy or miner has use for.
+fn storm(session: &mut Session, changes: impl Iterator<Item = u32>, out: &mut Outbox) {
+    for n in changes {
+        if n % 2 == 0 {
+            session.retarget(mine::difficulty(n.into()), out);
+        } else {
+            let line =
+                format!(r#"{{"id":{n},"method":"mining.suggest_difficulty","params":[{n}]}}"#);
+            session.handle_line(line.as_bytes(), out);
+        }
     }
+}
+
+/// A storm of retargets and suggestions neither floods the miner nor takes the work it has in
+/// flight from it; the difficulty asked for last is told with the next job.
+#[test]
+fn a_storm_of_retargets_issues_eight_jobs_and_then_waits() {
+    let (mut session, job) = mining();
+    let good = (0..).find(|&nonce| meets(&job, nonce)).expect("one in four");
+    let mut out = Outbox::default();
+    storm(&mut session, 1..=1000, &mut out);
     let lines = check_written(&out.bytes);
     let count = |method| lines.iter().filter(|line| line["method"] == method).count();
-    assert_eq!(count("mining.notify"), 254, "255 numbers, one was spent before");
-    assert_eq!(count("mining.set_difficulty"), count("mining.notify"));
+    assert_eq!(count("mining.notify"), 7, "eight, and one was told before");
+    assert_eq!(count("mining.set_difficulty"), 7, "one before each");
+    assert!(out.bytes.len() < 60_000, "{} bytes, most of them replies", out.bytes.len());
+    session.handle_line(submit(4, good).as_bytes(), &mut out);
+    assert!(matches!(out.effects.as_slice(), [Effect::Credit(_)]), "{:?}", out.effects);
+    session.durable(1, &mut out);
+
     out.clear();
     let job = mine::job(0x200, mine::template(1, 1e12), false);
     session.new_job(&Arc::new(NotifyLine::new(job)), &mut out);
     let lines = check_written(&out.bytes);
-    assert_eq!(lines[0]["params"][0], 2000);
-    assert_eq!(lines[1]["params"][0], "200");
-    let parsed = session.difficulty().map(chimera_pow::Difficulty::get);
-    assert_eq!(parsed, Some(2000.0));
+    assert_eq!(
+        (lines.len(), &lines[0]["params"][0], &lines[1]["params"][0]),
+        (2, &1000.into(), &"200".into())
+    );
+    assert_eq!(session.difficulty(), Some(mine::difficulty(1000.0)));
+}
+
+/// On a chain without news a storm must not leave a session at a wrong difficulty for ever: the
+/// next look of the strategy lets it go on.
+#[test]
+fn after_a_storm_the_strategy_can_go_on() {
+    let (mut session, _) = mining();
+    let mut out = Outbox::default();
+    storm(&mut session, 1..=1000, &mut out);
+    out.clear();
+    session.measured(5_000);
+    session.retarget(mine::difficulty(1e-6), &mut out);
+    let lines = check_written(&out.bytes);
+    assert_eq!((lines.len(), &lines[0]["params"][0]), (2, &1e-6.into()));
+}
+
+/// Every number the pool says as a difficulty is the one it judges by: all digits, no exponent,
+/// and no point from 1 upward.
+#[test]
+fn a_difficulty_is_said_with_all_its_digits() {
+    for (wanted, said) in [
+        (1e-9, "0.000000001"),
+        (1e-7, "0.0000001"),
+        (1.0 / 3.0, "0.3333333333333333"),
+        (0.999_999_999_999_999_9, "0.9999999999999999"),
+        (1.0, "1"),
+        (16_383.75, "16383"),
+        (4_294_967_296.0, "4294967296"),
+        // The shortest digits that mean 2^60.
+        (2_f64.powi(60), "1152921504606847000"),
+    ] {
+        let mut config = mine::config();
+        config.difficulty.max = mine::difficulty(1e30);
+        let (mut session, mut out) = (start(config, 1e30), Outbox::default());
+        session.retarget(mine::difficulty(wanted), &mut out);
+        let text = String::from_utf8(out.bytes).expect("the pool says UTF-8");
+        let line = format!(r#"{{"id":null,"method":"mining.set_difficulty","params":[{said}]}}"#);
+        assert_eq!(text.lines().next(), Some(line.as_str()), "{wanted}");
+        let judged_by = session.difficulty().map(chimera_pow::Difficulty::get);
+        assert_eq!(judged_by, said.parse().ok(), "{wanted}");
+    }
 }
 
 /// What the strategy is asked with is what happened since it was last asked.
@@ -297,8 +371,6 @@ proptest! {
         let mut out = Outbox::default();
         for line in &input {
             session.handle_line(line, &mut out);
-            let closed = out.effects.iter().any(|effect| matches!(effect, Effect::Close(_)));
-            prop_assert!(!closed);
         }
         session.not_durable(u32::MAX, &mut out);
         check_written(&out.bytes);

@@ -166,6 +166,21 @@ impl ExtranonceSpace {
         Ok(ExtranonceLease { extranonce1: Extranonce1([self.instance, a, b, c]), _held: held })
     }
 
+    /// Leases an extranonce1 that another process of this instance had leased; `None` if it
+    /// is another instance's, or held already.
+    pub fn lease_again(&mut self, extranonce1: Extranonce1) -> Option<ExtranonceLease> {
+        let [instance, a, b, c] = extranonce1.0;
+        let counter = u32::from_be_bytes([0, a, b, c]);
+        let free = instance == self.instance
+            && counter < self.capacity
+            && !self.taken.contains_key(&counter);
+        free.then(|| {
+            let held = Arc::new(());
+            self.taken.insert(counter, Arc::clone(&held));
+            ExtranonceLease { extranonce1, _held: held }
+        })
+    }
+
     /// A new round began: every earlier job is stale, so what its holder has given back
     /// has rested long enough.
     pub fn round_changed(&mut self) {

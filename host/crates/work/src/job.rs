@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use chimera_pow::Work;
+use sha2::{Digest as _, Sha256};
+
 use crate::Template;
 
 /// Bytes of the hole that name the job: the run and the job's number.
@@ -34,12 +37,15 @@ impl JobId {
 ///
 /// The number is part of the committed bytes, so no two jobs ever contain the same work:
 /// a miner that starts over at a new job cannot repeat a share.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Job {
     id: JobId,
     run: u32,
     template: Arc<Template>,
     head: Box<[u8]>,
+    /// The hash of the commitment up to the hole: the same for every share.
+    begun: Sha256,
+    network_work: Work,
     clean: bool,
 }
 
@@ -49,14 +55,20 @@ impl Job {
         let mut head = template.commitment.head.clone();
         head.extend_from_slice(&run.to_be_bytes());
         head.extend_from_slice(&id.0.to_be_bytes());
-        Self { id, run, template, head: head.into(), clean }
+        Self::over(id, run, template, head.into(), clean)
     }
 
     /// A job whose commitment carries no salt, as other pools build them: for replaying
     /// recorded jobs.
     pub fn recorded(id: JobId, template: Arc<Template>, clean: bool) -> Self {
         let head = template.commitment.head.clone().into();
-        Self { id, run: 0, template, head, clean }
+        Self::over(id, 0, template, head, clean)
+    }
+
+    fn over(id: JobId, run: u32, template: Arc<Template>, head: Box<[u8]>, clean: bool) -> Self {
+        let begun = Sha256::new().chain_update(&head);
+        let network_work = template.target.work();
+        Self { id, run, template, head, begun, network_work, clean }
     }
 
     /// The same template under a new number for one session, so that a new difficulty can
@@ -82,10 +94,34 @@ impl Job {
         &self.head
     }
 
+    /// The hash of [`head`](Self::head), to be gone on with.
+    pub(crate) const fn begun(&self) -> &Sha256 {
+        &self.begun
+    }
+
+    /// The work a block of it takes.
+    pub const fn network_work(&self) -> Work {
+        self.network_work
+    }
+
+    /// The start of the pool it was issued in.
+    pub const fn run(&self) -> u32 {
+        self.run
+    }
+
     /// Whether it makes all earlier jobs stale.
     pub const fn clean(&self) -> bool {
         self.clean
     }
+}
+
+/// Where a [`JobSequence`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SequenceState {
+    /// The number of the next shared job.
+    pub next: u32,
+    /// The round it is in, by the hash of the block before; `None` before the first job.
+    pub previous: Option<[u8; 32]>,
 }
 
 /// Numbers the jobs of one run and knows when a round begins.
@@ -100,6 +136,17 @@ impl JobSequence {
     /// Starts at job 1. `run` must differ from every earlier start: the store counts them.
     pub const fn new(run: u32) -> Self {
         Self { run, next: 1, previous: None }
+    }
+
+    /// Goes on where another process was: its numbers are not used again, and its round is
+    /// not begun again.
+    pub const fn resume(run: u32, state: SequenceState) -> Self {
+        Self { run, next: state.next & 0x00ff_ffff, previous: state.previous }
+    }
+
+    /// Where it is.
+    pub const fn state(&self) -> SequenceState {
+        SequenceState { next: self.next, previous: self.previous }
     }
 
     /// Makes the next shared job. It is clean when its round is a new one.

@@ -4,12 +4,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use chimera_pow::{Difficulty, PowHash, Work};
+use chimera_pow::{Difficulty, PowHash};
 
-use crate::judge::{Judgement, Submission, judge_header};
+use crate::judge::{Judgement, Submission, header_over, merkle_root};
 use crate::seen::{Novelty, Seen};
 use crate::{
-    Extranonce1, ExtranonceLease, Job, JobId, Level, NonceLayout, Reject, Share, Solution,
+    Extranonce1, Extranonce2, ExtranonceLease, Job, JobId, Level, NonceLayout, Reject, Share,
+    Solution,
 };
 
 /// Jobs a session can still answer, live and stale together. At one job per 10 s this is
@@ -19,13 +20,21 @@ pub const JOBS_KEPT_MAX: usize = 16;
 #[derive(Debug)]
 struct Issued {
     job: Arc<Job>,
-    level: Level,
+    /// Shared by all jobs issued at it.
+    level: Arc<Level>,
     /// A lower difficulty the session was told later: firmware that applies it at once
     /// is credited at that, lower, level.
-    lowered: Option<Level>,
-    /// What a block of this job's template takes, credited shares are measured by.
-    network_work: Work,
+    lowered: Option<Arc<Level>>,
     stale: bool,
+}
+
+/// The merkle root of the last submission: miners look through many nonces under one
+/// extranonce, and deep trees cost most of a verdict.
+#[derive(Debug)]
+struct LastRoot {
+    job: JobId,
+    extranonce2: Extranonce2,
+    root: [u8; 32],
 }
 
 /// What one session was given and what it has answered.
@@ -34,13 +43,14 @@ pub struct JobBook {
     lease: ExtranonceLease,
     layout: NonceLayout,
     issued: VecDeque<Issued>,
+    last_root: Option<LastRoot>,
     seen: Seen,
 }
 
 impl JobBook {
     /// An empty book over a leased part of the nonce space.
     pub fn new(lease: ExtranonceLease, layout: NonceLayout) -> Self {
-        Self { lease, layout, issued: VecDeque::new(), seen: Seen::default() }
+        Self { lease, layout, issued: VecDeque::new(), last_root: None, seen: Seen::default() }
     }
 
     /// The session's part of the nonce space.
@@ -74,7 +84,10 @@ impl JobBook {
     /// Notes that the session is being sent a job at a difficulty. A job of a new round
     /// makes all earlier ones stale.
     pub fn issue(&mut self, job: Arc<Job>, difficulty: Difficulty) {
-        let level = Level::of(difficulty);
+        let level = match self.issued.back() {
+            Some(last) if last.level.difficulty == difficulty => Arc::clone(&last.level),
+            _ => Arc::new(Level::of(difficulty)),
+        };
         let new_round =
             self.current().is_some_and(|last| last.template().previous != job.template().previous);
         if new_round {
@@ -83,17 +96,16 @@ impl JobBook {
             self.seen.forget();
         } else {
             for issued in &mut self.issued {
-                let lowest = issued.lowered.map_or(issued.level.work, |lower| lower.work);
-                if level.work < lowest {
-                    issued.lowered = Some(level);
+                let lowest = issued.lowered.as_ref().unwrap_or(&issued.level);
+                if level.work < lowest.work {
+                    issued.lowered = Some(Arc::clone(&level));
                 }
             }
         }
         if self.issued.len() == JOBS_KEPT_MAX {
             self.issued.pop_front();
         }
-        let network_work = job.template().target.work();
-        self.issued.push_back(Issued { job, level, lowered: None, network_work, stale: false });
+        self.issued.push_back(Issued { job, level, lowered: None, stale: false });
     }
 
     /// Judges a submission: header, one hash, target of *that* job, then novelty.
@@ -108,11 +120,21 @@ impl JobBook {
         let extranonce1 = self.lease.extranonce1();
         let extranonce2_bytes = self.layout.extranonce2_bytes();
         let job = &issued.job;
-        let header =
-            match judge_header(job, extranonce1, extranonce2_bytes, version_mask, submission) {
-                Ok(header) => header,
-                Err(reject) => return refuse(reject),
-            };
+        let root = || {
+            let (id, extranonce2) = (submission.job, submission.extranonce2);
+            match &self.last_root {
+                Some(last) if (last.job, last.extranonce2) == (id, extranonce2) => last.root,
+                _ => {
+                    let root = merkle_root(job, extranonce1, &extranonce2);
+                    self.last_root = Some(LastRoot { job: id, extranonce2, root });
+                    root
+                }
+            }
+        };
+        let header = match header_over(root, job, extranonce2_bytes, version_mask, submission) {
+            Ok(header) => header,
+            Err(reject) => return refuse(reject),
+        };
         let template = job.template();
         let hash = template.algorithm.hash(&header);
         let solved = template.target.is_met_by(&hash) && !self.seen.contains(&hash);
@@ -133,8 +155,8 @@ impl JobBook {
                 Novelty::New => Ok(Share {
                     worker: submission.worker,
                     job: submission.job,
-                    level,
-                    network_work: issued.network_work,
+                    level: *level,
+                    network_work: job.network_work(),
                     height: template.height,
                     hash,
                 }),
@@ -148,10 +170,71 @@ impl JobBook {
     }
 }
 
+/// What a book holds, so that another process can go on with it.
+#[derive(Debug, Clone)]
+pub struct BookState {
+    /// The session's part of the nonce space.
+    pub extranonce1: Extranonce1,
+    /// Every job it can still answer, oldest first.
+    pub issued: Vec<IssuedState>,
+    /// Keys of the shares it was credited in this round.
+    pub seen: Vec<u128>,
+}
+
+/// A job as it was issued to one session.
+#[derive(Debug, Clone)]
+pub struct IssuedState {
+    /// The job.
+    pub job: Arc<Job>,
+    /// What it was issued at.
+    pub difficulty: Difficulty,
+    /// A lower one the session was told later.
+    pub lowered: Option<Difficulty>,
+    /// Whether its round is over.
+    pub stale: bool,
+}
+
+impl JobBook {
+    /// Everything that another process needs to judge what this one would have judged.
+    pub fn state(&self) -> BookState {
+        let issued = self.issued.iter().map(|issued| IssuedState {
+            job: Arc::clone(&issued.job),
+            difficulty: issued.level.difficulty,
+            lowered: issued.lowered.as_ref().map(|level| level.difficulty),
+            stale: issued.stale,
+        });
+        BookState {
+            extranonce1: self.extranonce1(),
+            issued: issued.collect(),
+            seen: self.seen.keys().collect(),
+        }
+    }
+
+    /// Goes on with the book of another process, over the same part of the nonce space.
+    pub fn restore(lease: ExtranonceLease, layout: NonceLayout, state: BookState) -> Self {
+        let mut book = Self::new(lease, layout);
+        let mut levels: Vec<Arc<Level>> = Vec::new();
+        let mut level = |difficulty: Difficulty| {
+            let known = levels.iter().find(|level| level.difficulty == difficulty).cloned();
+            known.unwrap_or_else(|| {
+                let level = Arc::new(Level::of(difficulty));
+                levels.push(Arc::clone(&level));
+                level
+            })
+        };
+        for IssuedState { job, difficulty, lowered, stale } in state.issued {
+            let (own, lowered) = (level(difficulty), lowered.map(&mut level));
+            book.issued.push_back(Issued { job, level: own, lowered, stale });
+        }
+        state.seen.into_iter().for_each(|key| book.seen.restore(key));
+        book
+    }
+}
+
 impl Issued {
     /// The level a hash proves: the job's own, else a lower one told since.
-    fn level_met(&self, hash: &PowHash) -> Option<Level> {
-        let levels = [Some(self.level), self.lowered];
+    fn level_met(&self, hash: &PowHash) -> Option<&Level> {
+        let levels = [Some(&*self.level), self.lowered.as_deref()];
         levels.into_iter().flatten().find(|level| level.target.is_met_by(hash))
     }
 }

@@ -45,6 +45,18 @@ pub fn judge_header(
     version_mask: u32,
     submission: &Submission,
 ) -> Result<Header, Reject> {
+    let root = || merkle_root(job, extranonce1, &submission.extranonce2);
+    header_over(root, job, extranonce2_bytes, version_mask, submission)
+}
+
+/// As [`judge_header`], with a merkle root that is only asked for if the rest fits.
+pub(crate) fn header_over(
+    root: impl FnOnce() -> [u8; 32],
+    job: &Job,
+    extranonce2_bytes: u8,
+    version_mask: u32,
+    submission: &Submission,
+) -> Result<Header, Reject> {
     let template = job.template();
     let Submission { extranonce2, time, nonce, version_bits, .. } = submission;
     if extranonce2.len() != extranonce2_bytes {
@@ -69,7 +81,7 @@ pub fn judge_header(
     let mut header = [0; HEADER_BYTES];
     header[0..4].copy_from_slice(&version.to_le_bytes());
     header[4..36].copy_from_slice(&template.previous);
-    header[36..68].copy_from_slice(&merkle_root(job, extranonce1, extranonce2));
+    header[36..68].copy_from_slice(&root());
     header[68..72].copy_from_slice(&time.to_le_bytes());
     header[72..76].copy_from_slice(&template.bits.0.to_le_bytes());
     header[76..80].copy_from_slice(&nonce.to_le_bytes());
@@ -77,10 +89,15 @@ pub fn judge_header(
 }
 
 /// Folds the filled commitment up the merkle branch.
-fn merkle_root(job: &Job, extranonce1: Extranonce1, extranonce2: &Extranonce2) -> [u8; 32] {
+pub(crate) fn merkle_root(
+    job: &Job,
+    extranonce1: Extranonce1,
+    extranonce2: &Extranonce2,
+) -> [u8; 32] {
     let commitment = &job.template().commitment;
-    let inner = sha2::Sha256::new()
-        .chain_update(job.head())
+    let inner = job
+        .begun()
+        .clone()
         .chain_update(extranonce1.0)
         .chain_update(extranonce2.as_bytes())
         .chain_update(&commitment.tail)

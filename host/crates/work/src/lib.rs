@@ -16,8 +16,8 @@ pub use extranonce::{
     Extranonce1, Extranonce2, ExtranonceLease, ExtranonceSpace, NonceLayout, SpaceExhausted,
     UnusableLayout,
 };
-pub use job::{Job, JobId, JobSequence, SALT_BYTES};
-pub use job_book::{JOBS_KEPT_MAX, JobBook};
+pub use job::{Job, JobId, JobSequence, SALT_BYTES, SequenceState};
+pub use job_book::{BookState, IssuedState, JOBS_KEPT_MAX, JobBook};
 pub use judge::{Judgement, Submission, judge_header};
 pub use reject::Reject;
 pub use share::{Level, Share, Solution, WorkerId};

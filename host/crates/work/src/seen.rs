@@ -1,6 +1,7 @@
 //! The shares a session has been credited in this round.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use chimera_pow::PowHash;
 
@@ -13,7 +14,25 @@ const CAPACITY_KEPT: usize = 4_096;
 /// Hashes of accepted headers. The key is half of the hash: its low 128 bits, which a
 /// miner cannot choose without as much work.
 #[derive(Debug, Default)]
-pub(crate) struct Seen(HashSet<u128>);
+pub(crate) struct Seen(HashSet<u128, BuildHasherDefault<OwnBits>>);
+
+/// The keys are hashes already, each a proof of work: hashing them again would only cost.
+#[derive(Debug, Default)]
+struct OwnBits(u64);
+
+impl Hasher for OwnBits {
+    fn write_u128(&mut self, key: u128) {
+        self.0 = (key ^ (key >> 64)) as u64;
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("keys are u128")
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// What remembering a share found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +57,18 @@ impl Seen {
         let mut low = [0; 16];
         low.copy_from_slice(&hash.0[..16]);
         self.0.contains(&u128::from_le_bytes(low))
+    }
+
+    /// What is remembered, in no order.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = u128> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// Remembers what another process did.
+    pub(crate) fn restore(&mut self, key: u128) {
+        if self.0.len() < SHARES_MAX {
+            self.0.insert(key);
+        }
     }
 
     /// Whether most of what can be remembered is.

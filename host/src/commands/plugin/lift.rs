@@ -3,9 +3,9 @@
 use clap::Args;
 use serde_json::json;
 
+use super::super::admin::AdminArgs;
 use super::super::pool_api::Answer;
 use super::super::{Exit, say};
-use super::admin::AdminArgs;
 
 /// Which.
 #[derive(Debug, Args)]

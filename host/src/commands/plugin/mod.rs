@@ -1,6 +1,5 @@
 //! `chimera plugin`: one file per command.
 
-mod admin;
 mod build;
 mod check;
 mod component;
@@ -13,6 +12,7 @@ mod new;
 mod replay;
 mod rollback;
 mod settings;
+mod shown;
 mod swap;
 
 use clap::Subcommand;

@@ -3,9 +3,10 @@
 use clap::Args;
 use serde_json::json;
 
+use super::super::admin::AdminArgs;
 use super::super::pool_api::Answer;
 use super::super::{Exit, say};
-use super::admin::{AdminArgs, show_swap};
+use super::shown::show_swap;
 
 /// Where.
 #[derive(Debug, Args)]

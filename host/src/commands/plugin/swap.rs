@@ -3,9 +3,10 @@
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::super::admin::AdminArgs;
 use super::super::pool_api::Answer;
 use super::super::{Exit, arguments, say};
-use super::admin::{AdminArgs, show_swap};
+use super::shown::show_swap;
 
 /// What shall take over.
 #[derive(Debug, Args)]

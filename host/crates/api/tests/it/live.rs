@@ -94,6 +94,8 @@ async fn t30_the_documented_routes_are_the_routes() {
         "/api/v1/plugins/{slot}/swap",
         "/api/v1/plugins/{slot}/rollback",
         "/api/v1/plugins/quarantine/{digest}/lift",
+        "/api/v1/bans",
+        "/api/v1/bans/{address}",
         "/metrics",
     ];
     let served: Vec<&str> = ROUTES.iter().map(|route| route.path).collect();
@@ -106,8 +108,13 @@ async fn t30_the_documented_routes_are_the_routes() {
             continue;
         }
         let (code, _) = scene.text(&path.replace("{account}", "ann")).await;
-        let door = ["/swap", "/rollback", "/lift"].iter().any(|end| path.ends_with(end));
-        assert_eq!(code, if door { 405 } else { 200 }, "{path}");
+        let door = ["/swap", "/rollback", "/lift", "/{address}"];
+        let expected = match door.iter().any(|end| path.ends_with(end)) {
+            true => 405,
+            false if path.ends_with("/bans") => 401,
+            false => 200,
+        };
+        assert_eq!(code, expected, "{path}");
     }
     // The ledger's settlement is one of before records were kept.
     for settlement in ["1", "block:none", "99"] {
@@ -131,8 +138,12 @@ async fn t30_nothing_can_be_written_without_the_token() {
         let url = format!("{}{}", scene.base, route.path.replace("{account}", "ann"));
         for request in [client.post(&url), client.put(&url), client.delete(&url)] {
             let request = request.build().expect("a request");
-            let door = ["/swap", "/rollback", "/lift"].iter().any(|end| url.ends_with(end));
-            let expected = match *request.method() == reqwest::Method::POST && door {
+            let doors: &[&str] = match *request.method() {
+                reqwest::Method::POST => &["/swap", "/rollback", "/lift", "/bans"],
+                reqwest::Method::DELETE => &["/{address}"],
+                _ => &[],
+            };
+            let expected = match doors.iter().any(|end| route.path.ends_with(end)) {
                 true => (401, "no-token"),
                 false => (405, "read-only"),
             };

@@ -65,6 +65,7 @@ impl Scene {
         };
         let shares = [share(ann, 600_000), share(bob, 300_000), share(ann, 0)];
         store.append_shares(1, &shares, NOW_MS - 60_000).await.expect("appended");
+        store.count_shares().await.expect("counted");
         let generation = store.begin_generation(&scheme(), 0).await.expect("begun");
         for (id, states) in [
             ("b1", &[BlockState::Pending, BlockState::Mature][..]),

@@ -1,4 +1,7 @@
-//! The share log: acknowledged once, there for ever, counted once.
+//! The share log: acknowledged once, there for ever, counted once, a moment later.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chimera_pow::Work;
 use chimera_store::{Booking, Store, StoreError, WORK_MAX};
@@ -13,6 +16,7 @@ async fn t16_a_repeated_batch_changes_nothing() {
     let batch = [share(ann, 3, 100, 0), share(ann, 4, 100, 60_000)];
     for expected in [Booking::Booked, Booking::AlreadyBooked, Booking::AlreadyBooked] {
         assert_eq!(scene.store.append_shares(1, &batch, 9).await.unwrap(), expected);
+        scene.store.count_shares().await.unwrap();
         let stats = scene.store.stats(60_000).await.unwrap();
         assert_eq!((stats.shares, stats.work), (2, Work::from_hashes(7)));
     }
@@ -56,12 +60,13 @@ async fn shares_no_later_step_could_account_for_are_refused() {
         ),
         (share(ann, 1, 1, u64::MAX), "time of 18446744073709551615 is above 9223372036854775807"),
         (share(WorkerId(77), 1, 1, 0), "worker 77 is unknown"),
+        (share(WorkerId(0), 1, 1, 0), "worker 0 is unknown"),
     ];
     for (bad, why) in table {
         let error = scene.store.append_shares(1, &[share(ann, 1, 1, 0), bad], 0).await.unwrap_err();
         assert_eq!(error.to_string(), why);
         assert!(!error.is_retryable());
-        assert_eq!(scene.store.stats(0).await.unwrap().shares, 0, "all or nothing");
+        assert_eq!(scene.store.last_seq().await.unwrap(), 0, "all or nothing");
     }
     scene.store.append_shares(1, &[share(ann, top, top, 0)], 0).await.unwrap();
 }
@@ -76,6 +81,8 @@ async fn totals_slices_and_spans_are_the_sums_of_the_log() {
     // Work whose halves carry over from one pair of columns to the next.
     let huge = WORK_MAX.hashes() - 1;
     scene.log(&format!("bob {huge}/9@{0}, bob {huge}/9@{0}", 2 * day + minute)).await;
+    assert_eq!(scene.store.stats(0).await.unwrap().shares, 0, "nobody waits for totals");
+    assert_eq!(scene.store.count_shares().await.unwrap(), 6);
 
     let now = 2 * day + minute;
     let stats = scene.store.stats(now).await.unwrap();
@@ -102,6 +109,64 @@ async fn totals_slices_and_spans_are_the_sums_of_the_log() {
 }
 
 #[tokio::test]
+async fn a_start_counts_what_a_crash_left() {
+    let mut scene = Scene::new().await;
+    scene.log("ann 3/9 | ann 4/9").await;
+    assert_eq!(scene.store.count_shares().await.unwrap(), 2);
+    scene.log("ann 5/9, bob 6/9").await;
+    let scene = scene.crash().await;
+    assert_eq!(scene.store.stats(0).await.unwrap().shares, 2);
+    scene.store.begin_run().await.unwrap();
+    assert_eq!(scene.store.stats(0).await.unwrap().work.hashes(), 18);
+    assert_eq!(scene.store.count_shares().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn shares_of_very_many_workers_are_counted_in_parts() {
+    let scene = Scene::new().await;
+    let mut workers = Vec::new();
+    for rig in 0..1_300 {
+        workers.push(scene.store.worker("ann", &rig.to_string(), 0).await.unwrap());
+    }
+    // Every worker twice in a batch, in two minutes, and once more in the next.
+    let shares: Vec<_> = (0..2)
+        .flat_map(|minute| workers.iter().map(move |&worker| share(worker, 3, 9, minute * 60_000)))
+        .collect();
+    scene.store.append_shares(1, &shares, 0).await.unwrap();
+    scene.store.append_shares(2_601, &shares[..1_300], 0).await.unwrap();
+    assert_eq!(scene.store.count_shares().await.unwrap(), 3_900);
+    let stats = scene.store.stats(0).await.unwrap();
+    assert_eq!((stats.shares, stats.work.hashes(), stats.day.shares), (3_900, 11_700, 3_900));
+    let ann = scene.store.miner(&miner("ann"), 60_000).await.unwrap().unwrap();
+    assert!(ann.workers.iter().all(|rig| (rig.shares, rig.recent.shares) == (3, 1)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_count_ends_although_shares_go_on() {
+    let mut scene = Scene::new().await;
+    let ann = scene.worker("ann").await;
+    let store = Arc::new(scene.store);
+    let enough = Arc::new(AtomicBool::new(false));
+    let appending = tokio::spawn({
+        let (store, enough) = (Arc::clone(&store), Arc::clone(&enough));
+        async move {
+            let mut seq = 0;
+            while !enough.load(Ordering::Relaxed) {
+                seq += 1;
+                store.append_shares(seq, &[share(ann, 1, 9, 0)], 0).await.unwrap();
+            }
+        }
+    });
+    while store.count_shares().await.unwrap() == 0 {}
+    store.checkpoint().await.unwrap();
+    enough.store(true, Ordering::Relaxed);
+    appending.await.unwrap();
+    store.count_shares().await.unwrap();
+    let last = store.last_seq().await.unwrap();
+    assert_eq!(store.stats(0).await.unwrap().shares, last);
+}
+
+#[tokio::test]
 async fn t21_an_empty_pool_has_finite_numbers() {
     let scene = Scene::new().await;
     let stats = scene.store.stats(0).await.unwrap();
@@ -109,27 +174,6 @@ async fn t21_an_empty_pool_has_finite_numbers() {
     assert_eq!(stats.blocks.values().sum::<u64>(), 0);
     assert!(scene.store.miners(0, 1000, None).await.unwrap().is_empty());
     assert_eq!(scene.store.last_seq().await.unwrap(), 0);
-}
-
-#[tokio::test]
-async fn a_worker_keeps_its_id_across_restarts() {
-    let mut scene = Scene::new().await;
-    let ann = scene.worker("ann").await;
-    let other = scene.store.worker("ann", "", 0).await.unwrap();
-    let quoted = scene.store.worker("a\"nn'; --", "rig", 0).await.unwrap();
-    assert!(ann != other && other != quoted);
-    let mut scene = scene.crash().await;
-    assert_eq!(scene.worker("ann").await, ann);
-    let names: Vec<_> = scene.store.workers().await.unwrap();
-    assert_eq!(names.len(), 3);
-    assert_eq!(
-        (names[1].id, names[1].account.as_str(), names[1].name.as_str()),
-        (other, "ann", "")
-    );
-    for (account, worker) in [("", "rig"), ("a\nb", "rig"), ("ann", "r\0g")] {
-        assert!(scene.store.worker(account, worker, 0).await.is_err());
-    }
-    assert!(scene.store.worker("ann", &"x".repeat(129), 0).await.is_err());
 }
 
 #[tokio::test]
@@ -171,10 +215,10 @@ async fn a_file_that_is_no_database_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t23_many_tasks_at_once_lose_nothing() {
     let scene = Scene::new().await;
-    let store = std::sync::Arc::new(scene.store);
+    let store = Arc::new(scene.store);
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..64_u64 {
-        let store = std::sync::Arc::clone(&store);
+        let store = Arc::clone(&store);
         tasks.spawn(async move {
             // 64 connections of 8 miners arrive together.
             let worker = store.worker(&format!("miner {}", task % 8), "rig", 0).await.unwrap();
@@ -189,12 +233,14 @@ async fn t23_many_tasks_at_once_lose_nothing() {
                     Err(other) => panic!("{other}"),
                 }
             }
+            store.count_shares().await.unwrap();
             store.work_between(0, 64).await.unwrap();
             worker
         });
     }
     let ids: std::collections::BTreeSet<_> = tasks.join_all().await.into_iter().collect();
     assert_eq!(ids.len(), 8);
+    store.count_shares().await.unwrap();
     let stats = store.stats(0).await.unwrap();
     assert_eq!((stats.shares, stats.work.hashes()), (64, 8 * 255));
 }

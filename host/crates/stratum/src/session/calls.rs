@@ -19,28 +19,19 @@ const USER_AGENT_CHARS_KEPT: usize = 128;
 impl Session {
     /// Takes one line from the miner.
     pub fn handle_line(&mut self, line: &[u8], out: &mut Outbox) {
-        if self.closed {
-            return;
-        }
         let Request { id, call } = Request::parse(line);
         match call.map_err(Refusal::from).and_then(|call| self.answer(call, &id, out)) {
-            Ok(answer) => {
-                self.misbehaviour = 0;
-                if let Some(answer) = answer {
-                    self.replies.push(id, answer);
-                }
-            }
-            Err(refusal) => self.refuse(id, refusal, out),
+            Ok(Some(answer)) => self.replies.push(id, answer),
+            Ok(None) => {}
+            Err(refusal) => self.refuse(id, refusal),
         }
         self.settle(out);
     }
 
     /// A line was skipped because it was too long.
     pub fn line_too_long(&mut self, out: &mut Outbox) {
-        if !self.closed {
-            self.refuse(RequestId::Unreadable, Fault::LineTooLong.into(), out);
-            self.settle(out);
-        }
+        self.refuse(RequestId::Unreadable, Fault::LineTooLong.into());
+        self.settle(out);
     }
 
     /// Hints with a null id get no reply: bfgminer sends such before subscribe, and would
@@ -143,7 +134,7 @@ impl Session {
         let members: Vec<String> = extensions
             .into_iter()
             .map(|extension| match extension {
-                Extension::VersionRolling { mask, bits_min } => self.roll(mask, bits_min),
+                Extension::VersionRolling { mask } => self.roll(mask),
                 Extension::MinimumDifficulty(floor) => {
                     let kept = floor.is_some_and(|floor| self.difficulty.require_min(floor));
                     format!("\"minimum-difficulty\":{kept}")
@@ -159,11 +150,11 @@ impl Session {
         Answer::Configured(format!("{{{}}}", members.join(",")))
     }
 
-    fn roll(&mut self, asked: u32, bits_min: u32) -> String {
+    fn roll(&mut self, asked: u32) -> String {
         let granted = asked & self.config.version_mask;
         let usable = self.narrowed_to_template(granted);
         self.version_mask_told = None;
-        if usable == 0 || usable.count_ones() < bits_min {
+        if usable == 0 {
             self.version_mask = 0;
             return "\"version-rolling\":false".to_owned();
         }

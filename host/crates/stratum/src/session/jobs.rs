@@ -6,14 +6,15 @@ use std::sync::Arc;
 use chimera_pow::Difficulty;
 use chimera_work::{ExtranonceLease, Job, JobBook};
 
-use super::Session;
+use super::{REISSUES_MAX, Session};
 use crate::{NotifyLine, Outbox, notice};
 
 impl Session {
     /// A new job for everybody. Before the miner is ready it is only kept.
     pub fn new_job(&mut self, notify: &Arc<NotifyLine>, out: &mut Outbox) {
         self.latest = Some(Arc::clone(notify));
-        if self.told.is_none() || self.closed {
+        self.reissues_left = REISSUES_MAX;
+        if self.told.is_none() {
             return self.settle(out);
         }
         self.update_version_mask(out);
@@ -21,7 +22,8 @@ impl Session {
     }
 
     /// A new difficulty, within the limits. It takes effect at once: the current job is
-    /// issued again under a new number. Work in flight keeps the old one.
+    /// issued again under a new number. Work in flight keeps the old one. In a storm of
+    /// changes the latest waits for the next job or [`measured`](Self::measured).
     pub fn retarget(&mut self, difficulty: Difficulty, out: &mut Outbox) {
         self.difficulty.want(difficulty);
         self.settle(out);
@@ -45,7 +47,7 @@ impl Session {
         lease: ExtranonceLease,
         out: &mut Outbox,
     ) -> Result<(), ExtranonceLease> {
-        let able = self.greeted && self.extranonce_subscribed && !self.closed;
+        let able = self.greeted && self.extranonce_subscribed;
         let Some(seat) = self.seat.as_mut().filter(|_| able) else { return Err(lease) };
         let layout = seat.book.layout();
         seat.book = JobBook::new(lease, layout);
@@ -64,9 +66,9 @@ impl Session {
         match self.told {
             None if self.workers.is_empty() => {}
             None => self.send_again(true, out),
-            Some(told) if told == difficulty => {}
+            Some(told) if told == difficulty || self.reissues_left == 0 => {}
             Some(_) => {
-                self.reissue(false, out);
+                self.reissues_left -= u32::from(self.reissue(false, out));
             }
         }
     }

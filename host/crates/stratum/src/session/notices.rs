@@ -30,11 +30,10 @@ impl Session {
     }
 
     fn say(&self, line: impl FnOnce()) -> bool {
-        let may = self.greeted && !self.closed;
-        if may {
+        if self.greeted {
             line();
         }
-        may
+        self.greeted
     }
 
     fn next_request(&mut self) -> u32 {

@@ -3,8 +3,10 @@
 //! ```text
 //! > line          from the miner; {nonce JOB EN2 DIFFICULTY NTH}, {miss JOB EN2 DIFFICULTY},
 //!                 {between JOB EN2 LOW HIGH} are mined, {x*N} is N times x
-//! < line          expected from the pool, byte for byte; `notify JOB [clean]`,
-//!                 `difficulty N` and `true ID` are short forms
+//! >> line         the same, in one packet with the next line from the miner
+//! < line          expected from the pool, byte for byte; `greeting ID` (the subscribe reply
+//!                 for the seat given last), `notify JOB [clean]`, `difficulty N` and
+//!                 `true ID` are short forms
 //! ! effect        expected of the host
 //! = input         from the host, see `Script::host`
 //! # remark
@@ -16,16 +18,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use chimera_stratum::{
-    AuthAnswer, AuthTicket, Effect, Line, LineBuffer, NotifyLine, Outbox, Reconnect, Seat, Session,
-    SessionId,
+    AuthAnswer, AuthTicket, Effect, Jobs, Line, LineBuffer, NotifyLine, Outbox, Reconnect, Seat,
+    Session, SessionId, SessionState,
 };
 use chimera_work::{Extranonce1, ExtranonceLease, Job, JobId, NonceLayout, WorkerId};
 
 use crate::mine;
 
-/// Runs every case of a file; panics with file, case and line at the first difference.
-pub(crate) fn run(file: &str, text: &str) {
-    let mut script = Script::new();
+/// Runs every case of a file; panics with file, case and line at the first difference. With
+/// `upgrades`, another process goes on with the session after every step.
+pub(crate) fn run(file: &str, text: &str, upgrades: bool) {
+    let begin = || Script { upgrades, ..Script::new() };
+    let mut script = begin();
     let mut case = "";
     for (number, line) in text.lines().enumerate() {
         let at = || format!("{file}:{} ({case})", number + 1);
@@ -33,8 +37,12 @@ pub(crate) fn run(file: &str, text: &str) {
         match kind {
             "##" => {
                 script.expect_silence(&at());
-                script = Script::new();
+                script = begin();
                 case = rest.trim();
+            }
+            ">>" => {
+                script.expect_silence(&at());
+                script.packet += &(script.mined(rest.trim_start()) + "\n");
             }
             "> " | "= " => {
                 script.expect_silence(&at());
@@ -66,6 +74,22 @@ struct Script {
     /// The jobs the host issued.
     jobs: Vec<Arc<Job>>,
     extranonce1: Extranonce1,
+    session_id: String,
+    /// Lines held back for the next one.
+    packet: String,
+    /// The pool is replaced after every step.
+    upgrades: bool,
+}
+
+/// The jobs of a pool that is replaced.
+#[derive(Default)]
+struct Handed(Vec<Arc<Job>>);
+
+impl Jobs for Handed {
+    fn place(&mut self, job: &Arc<Job>) -> u32 {
+        self.0.push(Arc::clone(job));
+        u32::try_from(self.0.len() - 1).expect("few")
+    }
 }
 
 impl Script {
@@ -80,6 +104,9 @@ impl Script {
             parked: None,
             jobs: Vec::new(),
             extranonce1: Extranonce1([0; 4]),
+            session_id: String::new(),
+            packet: String::new(),
+            upgrades: false,
         }
     }
 
@@ -90,8 +117,8 @@ impl Script {
 
     /// Sends a line the way a socket does: in pieces.
     fn miner(&mut self, line: &str) {
-        let line = self.mined(line) + "\n";
-        let mut bytes = line.as_bytes();
+        let packet = std::mem::take(&mut self.packet) + &self.mined(line) + "\n";
+        let mut bytes = packet.as_bytes();
         while !bytes.is_empty() {
             let space = self.lines.space();
             let count = space.len().min(bytes.len());
@@ -117,6 +144,7 @@ impl Script {
             // = seat EXTRANONCE1 SESSION-ID
             "seat" => {
                 self.extranonce1 = extranonce1(words[0]);
+                words[1].clone_into(&mut self.session_id);
                 session.subscribed(seat(words[0], words[1]), out);
             }
             "parked" => {
@@ -153,6 +181,7 @@ impl Script {
             }
             "durable" => session.durable(words[0].parse().expect("a number"), out),
             "not-durable" => session.not_durable(words[0].parse().expect("a number"), out),
+            "measured" => session.measured(0),
             "retarget" => session.retarget(mine::difficulty(parse(words[0])), out),
             // = extranonce EXTRANONCE1
             "extranonce" => {
@@ -212,6 +241,23 @@ impl Script {
             self.asked.push_back(asked(effect));
         }
         self.out.clear();
+        if self.upgrades {
+            self.upgrade();
+        }
+    }
+
+    /// The session as another process would go on with it, if it may be handed over now.
+    fn upgrade(&mut self) {
+        let mut handed = Handed::default();
+        let Some(state) = self.session.state(1_000, &mut handed) else { return };
+        let text = serde_json::to_string(&state).expect("a state is data");
+        let state: SessionState = serde_json::from_str(&text).expect("as it was written");
+        let seat = state.seat().cloned().map(|seat| {
+            let lease = ExtranonceLease::recorded(seat.extranonce1());
+            Seat::restore(seat, lease, NonceLayout::DEFAULT, &handed.0).expect("a seat")
+        });
+        let latest = self.jobs.last().map(|job| Arc::new(NotifyLine::new(Arc::clone(job))));
+        self.session = Session::restore(mine::config(), state, seat, latest, 77_000);
     }
 
     /// The job with an id, also when a session had it under a number of its own.
@@ -253,6 +299,12 @@ impl Script {
         let words: Vec<&str> = line.split(' ').collect();
         match words.as_slice() {
             ["true", id] => format!(r#"{{"id":{id},"result":true,"error":null}}"#),
+            ["greeting", id] => {
+                let (session, part) = (&self.session_id, hex::encode(self.extranonce1.0));
+                format!(
+                    r#"{{"id":{id},"result":[[["mining.set_difficulty","{session}"],["mining.notify","{session}"]],"{part}",8],"error":null}}"#
+                )
+            }
             ["difficulty", number] => {
                 format!(r#"{{"id":null,"method":"mining.set_difficulty","params":[{number}]}}"#)
             }
@@ -290,7 +342,6 @@ fn asked(effect: &Effect) -> String {
         Effect::Credit(share) => {
             format!("credit worker={} difficulty={}", share.worker().0, share.difficulty())
         }
-        Effect::Close(reason) => format!("close {reason}"),
     }
 }
 

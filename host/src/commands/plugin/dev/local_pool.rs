@@ -37,7 +37,7 @@ impl LocalPool {
         count: u32,
     ) -> anyhow::Result<Self> {
         let pool = Pool::bind(settings(data_dir, workshop, first)?).await?;
-        let (addresses, store) = (pool.addresses(), pool.store());
+        let (addresses, store) = (pool.addresses().clone(), pool.store());
         let stop = CancellationToken::new();
         let running = tokio::spawn(pool.run(stop.clone()));
         let leave = CancellationToken::new();
