@@ -21,6 +21,7 @@ mod confine;
 mod gate;
 mod grants;
 mod health;
+mod listening;
 mod policy;
 mod recorder;
 mod reserve;

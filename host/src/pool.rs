@@ -21,9 +21,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use chimera_api::Lifecycle;
-use chimera_pow::Difficulty;
 use chimera_store::{Durability as StoreDurability, Store, StoreOptions};
-use chimera_stratum::{DifficultyLimits, NotifyLine, SessionConfig};
+use chimera_stratum::NotifyLine;
 use chimera_work::{JobSequence, NonceLayout, SequenceState};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -42,6 +41,7 @@ use crate::gate::{
 use crate::grants;
 use crate::health::{Health, Probe};
 use crate::lifecycle::{LifecycleCell, Moment};
+use crate::listening::{API_KEY, cannot_listen, door_key, handed_listener, listen, open_doors};
 use crate::policy::{AuthDesk, DifficultyDesk};
 use crate::recorder::Recorder;
 use crate::seats::Seats;
@@ -54,8 +54,6 @@ use crate::traps::Traps;
 use crate::upgrade::{Estate, Frozen, JobList, Told, Will};
 use crate::work_feed;
 
-/// What a session starts at before the difficulty component has said anything.
-const DIFFICULTY_INITIAL: f64 = 1e-4;
 /// The first job must be there before the first miner.
 const FIRST_JOB_WAIT: Duration = Duration::from_secs(20);
 
@@ -528,77 +526,6 @@ pub(crate) fn raise_open_files(miners_max: u32) -> anyhow::Result<()> {
          {allowed}: lower it, or raise the limit (ulimit -n)"
     );
     Ok(())
-}
-
-/// Connections the system keeps until they are accepted: an accept storm of a whole farm.
-const BACKLOG: i32 = 4096;
-
-fn open_doors(
-    config: &Config,
-    estate: Option<&Estate>,
-) -> anyhow::Result<Vec<(Arc<Door>, std::net::TcpListener)>> {
-    let mut doors = Vec::new();
-    for settings in &config.stratum.listeners {
-        let bound = match handed_listener(estate, &door_key(&settings.name), settings.listen)? {
-            Some(handed) => Ok(handed),
-            None => listen(settings.listen),
-        };
-        let listener = bound.with_context(|| {
-            cannot_listen(&format!("stratum listener {:?}", settings.name), settings.listen)
-        })?;
-        let certificate = settings.certificate.clone();
-        let certificate = certificate
-            .map(|(chain, key)| Certificate::load(chain, key))
-            .transpose()
-            .with_context(|| format!("the stratum listener {:?} speaks TLS", settings.name))?;
-        let session = SessionConfig {
-            version_mask: config.stratum.version_mask,
-            difficulty: DifficultyLimits {
-                initial: Difficulty::new(DIFFICULTY_INITIAL)?,
-                min: settings.difficulty_min,
-                max: settings.difficulty_max,
-            },
-        };
-        let settings = settings.clone();
-        let certificate = certificate.map(Arc::new);
-        doors.push((Arc::new(Door { settings, session, certificate }), listener));
-    }
-    Ok(doors)
-}
-
-/// How the API's listener is called in an estate.
-const API_KEY: &str = "api";
-
-fn door_key(name: &str) -> String {
-    format!("stratum {name}")
-}
-
-/// The listener another process had for the same at the same address.
-fn handed_listener(
-    estate: Option<&Estate>,
-    key: &str,
-    address: SocketAddr,
-) -> std::io::Result<Option<std::net::TcpListener>> {
-    let Some(estate) = estate else { return Ok(None) };
-    let mut all = estate.will.listening.iter().zip(&estate.listeners);
-    // A door that has only another name is the same; a port of any number is not.
-    let found = all.find(|((what, at), _)| *at == address && (what == key || at.port() != 0));
-    found.map(|(_, listener)| Ok(listener.try_clone()?.into())).transpose()
-}
-
-fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
-    use socket2::{Domain, Protocol, Socket, Type};
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A restart must not wait for the connections of before to be forgotten.
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
-fn cannot_listen(key: &str, address: SocketAddr) -> String {
-    format!("cannot listen at {key} = {address}: is it in use by another program?")
 }
 
 /// A miner that connects gets its job at once; without a chain it waits like everybody.

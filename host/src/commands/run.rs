@@ -18,11 +18,7 @@ use crate::upgrade::{self, Next, Outcome, Record, Testator};
 
 /// Runs the pool. A start that fails stops what it had started and says why.
 pub async fn run(args: RunArgs, shutdown: CancellationToken) -> anyhow::Result<Exit> {
-    let config = match &args.config {
-        Some(path) => Config::load(path),
-        None => Config::from_environment(),
-    };
-    let config = match config {
+    let config = match Config::of(args.config.as_deref()) {
         Ok(config) => config,
         Err(error) => {
             say::trouble("config", error);

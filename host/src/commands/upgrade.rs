@@ -18,11 +18,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Asks the pool of the settings' data directory to hand over, and says what came of it.
 pub async fn upgrade(args: &UpgradeArgs) -> anyhow::Result<Exit> {
-    let config = match &args.config {
-        Some(path) => Config::load(path),
-        None => Config::from_environment(),
-    };
-    let config = match config {
+    let config = match Config::of(args.config.as_deref()) {
         Ok(config) => config,
         Err(error) => {
             say::trouble("config", error);

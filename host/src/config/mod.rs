@@ -226,6 +226,14 @@ impl Config {
             .map_err(|error| error.in_file(path.display().to_string()))
     }
 
+    /// From a file if one is named, else [`from_environment`](Self::from_environment).
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn of(file: Option<&Path>) -> Result<Self, ConfigError> {
+        file.map_or_else(Self::from_environment, Self::load)
+    }
+
     /// The embedded default with the environment's overrides.
     ///
     /// # Errors
