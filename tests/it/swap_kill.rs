@@ -272,7 +272,7 @@ async fn sigkill_at_every_step_of_a_swap_leaves_one_consistent_generation() {
 async fn the_work_in_the_log_is_the_work_acknowledged() {
     let pool = TestPool::start(&[("DIFFICULTY__RETARGET_INTERVAL_S", "1")]).await;
     let mut miner = Miner::start(pool.stratum, "alice.rig").await;
-    let mut acknowledged = Work::ZERO;
+    let (mut acknowledged, mut shares) = (Work::ZERO, 0);
     for turn in 0..6 {
         let difficulty = ["0.000002", "0.000001"][turn % 2];
         let body =
@@ -286,10 +286,12 @@ async fn the_work_in_the_log_is_the_work_acknowledged() {
             let params = job.submit_params(&miner.user, &found);
             if miner.call(4, "mining.submit", params).await["result"] == true {
                 acknowledged += work;
+                shares += 1;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
+    assert_eq!(pool.shares(&["alice"], shares).await, shares);
     let recorded = pool.get("miners/alice").await["work"].to_string();
     assert_eq!(recorded.trim_matches('"'), acknowledged.hashes().to_string());
     check_ledger(&pool.stop().await).await;
