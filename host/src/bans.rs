@@ -2,9 +2,11 @@
 //! have had enough of. Asked in memory; every change is written behind, in order, by a task.
 //!
 //! A ban is about who comes: behind one address there may be many, and those connected go on.
+//! The operator's is also about who is there: shards send them away (`operators_changes`).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chimera_store::{BanRow, BanSource, Store};
@@ -22,7 +24,11 @@ const NOT_KEPT: &str = "this holds only until the pool's next start: the ledger 
 
 /// Who is banned.
 #[derive(Debug)]
-pub(crate) struct BanList(Mutex<Bans>);
+pub(crate) struct BanList {
+    bans: Mutex<Bans>,
+    /// Counts the operator's bans.
+    operators_changes: AtomicU64,
+}
 
 /// What is still to be written.
 #[derive(Debug)]
@@ -64,7 +70,9 @@ impl BanList {
             }
         }
         let bans = Bans { operators, automatic, changes: Some(changes) };
-        (Self(Mutex::new(bans)), Unwritten(unwritten))
+        // Those who were banned before this start may have come over from another process.
+        let operators_changes = AtomicU64::new(1);
+        (Self { bans: Mutex::new(bans), operators_changes }, Unwritten(unwritten))
     }
 
     /// Bans whoever an address belongs to, unless a ban is in force that counts more.
@@ -106,6 +114,7 @@ impl BanList {
             let mut bans = self.lock();
             bans.automatic.remove(&address);
             bans.operators.insert(address, row.clone());
+            self.operators_changes.fetch_add(1, Ordering::Release);
             bans.write_behind(What::Set(row.clone()), Some(told));
         }
         written.await.map(|_| row).map_err(|_| NOT_KEPT.to_owned())
@@ -150,6 +159,19 @@ impl BanList {
         self.refusal_at(address, now_ms())
     }
 
+    /// Another number than before: the operator has banned somebody meanwhile.
+    pub(crate) fn operators_changes(&self) -> u64 {
+        self.operators_changes.load(Ordering::Acquire)
+    }
+
+    /// As [`refusal`](Self::refusal), by the operator's bans alone.
+    pub(crate) fn operators_refusal(&self, address: IpAddr) -> Option<String> {
+        let now_ms = now_ms();
+        let bans = self.lock();
+        let mut rows = keys(address).filter_map(|key| bans.operators.get(&key));
+        rows.find(|row| !row.is_over(now_ms)).map(|row| refusal(row, now_ms))
+    }
+
     fn refusal_at(&self, address: IpAddr, now_ms: u64) -> Option<String> {
         let mut bans = self.lock();
         keys(address).find_map(|key| {
@@ -160,14 +182,7 @@ impl BanList {
                 automatic.remove(&key);
                 return None;
             }
-            let reason = &row.reason;
-            Some(match row.until_ms {
-                Some(until_ms) => {
-                    let left_s = (until_ms - now_ms).div_ceil(1_000);
-                    format!("your address is banned for another {left_s} s: {reason}")
-                }
-                None => format!("your address is banned: {reason}"),
-            })
+            Some(refusal(row, now_ms))
         })
     }
 
@@ -177,7 +192,19 @@ impl BanList {
     }
 
     fn lock(&self) -> MutexGuard<'_, Bans> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.bans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is said to somebody under a ban that is not over.
+fn refusal(row: &BanRow, now_ms: u64) -> String {
+    let reason = &row.reason;
+    match row.until_ms {
+        Some(until_ms) => {
+            let left_s = until_ms.saturating_sub(now_ms).div_ceil(1_000);
+            format!("your address is banned for another {left_s} s: {reason}")
+        }
+        None => format!("your address is banned: {reason}"),
     }
 }
 

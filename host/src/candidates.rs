@@ -109,7 +109,9 @@ impl Candidates {
         if under_way.insert(block.id.clone()) {
             let (this, block) = (Arc::clone(self), block.clone());
             self.tasks.spawn(async move {
-                if let Err(error) = this.hand_in_again(&block).await {
+                // Whoever takes over hands it in again.
+                let handing_in = this.gone.run_until_cancelled(this.hand_in_again(&block));
+                if let Some(Err(error)) = handing_in.await {
                     tracing::warn!(block = block.id, %error, "cannot be handed in again yet");
                 }
                 let mut under_way = this.under_way.lock().unwrap_or_else(PoisonError::into_inner);

@@ -22,6 +22,7 @@ mod gate;
 mod grants;
 mod health;
 mod listening;
+mod open_files;
 mod policy;
 mod recorder;
 mod reserve;

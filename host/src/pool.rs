@@ -1,5 +1,5 @@
 //! The PoolManager: puts the parts together in the order they depend on each other, runs
-//! them, and stops them in the reverse order. The one place where they all meet.
+//! them, and stops them in the reverse order.
 //!
 //! | part | task | it ends |
 //! |---|---|---|
@@ -13,46 +13,44 @@
 //! | difficulty | `DifficultyDesk::run` | with the gate |
 //! | swaps | `Manager::run` | when stopping |
 
+mod assemble;
+mod tasks;
+mod will;
+
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use chimera_api::Lifecycle;
-use chimera_store::{Durability as StoreDurability, Store, StoreOptions};
+use chimera_store::Store;
 use chimera_stratum::NotifyLine;
-use chimera_work::{JobSequence, NonceLayout, SequenceState};
+use chimera_work::JobSequence;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use crate::bans::BanList;
-use crate::candidates::Candidates;
-use crate::chain;
-use crate::clock::now_ms;
-use crate::config::{Chain, Config, Durability, OTHER_FILES};
-use crate::gate::{
-    Certificate, ConnectionCounts, Door, Gate, LOGINS_MAX, Penalties, Resumed, Totals,
-};
-use crate::grants;
+use crate::config::{Config, OTHER_FILES};
+use crate::gate::{Beginning, Door, Gate, Resumed};
 use crate::health::{Health, Probe};
 use crate::lifecycle::{LifecycleCell, Moment};
 use crate::listening::{API_KEY, cannot_listen, door_key, handed_listener, listen, open_doors};
-use crate::policy::{AuthDesk, DifficultyDesk};
+use crate::open_files;
 use crate::recorder::Recorder;
-use crate::seats::Seats;
-use crate::settle_process::SettleProcess;
 use crate::settler::Settler;
-use crate::snapshot::{Assembled, Watch};
-use crate::swap::{self, Commands, Manager, Slots};
+use crate::snapshot::Watch;
+use crate::swap::{self, Commands, Manager};
 use crate::totals;
-use crate::traps::Traps;
-use crate::upgrade::{Estate, Frozen, JobList, Told, Will};
+use crate::upgrade::{Estate, Testator};
 use crate::work_feed;
+
+use assemble::assemble;
+use tasks::Tasks;
+use will::write_will;
+
+pub(crate) use assemble::preflight;
 
 /// The first job must be there before the first miner.
 const FIRST_JOB_WAIT: Duration = Duration::from_secs(20);
@@ -107,6 +105,7 @@ pub struct Pool {
     resumed: Vec<Resumed>,
     doors: Vec<(Arc<Door>, std::net::TcpListener)>,
     lifecycle: Arc<LifecycleCell>,
+    states: watch::Receiver<Moment>,
     parts: Parts,
     probes: Probes,
     api: ApiTask,
@@ -162,8 +161,7 @@ impl Pool {
         Self::go_on(config, &mut None).await
     }
 
-    /// As [`bind`](Self::bind), with what another process has left. It is taken when nothing
-    /// can fail any more.
+    /// As [`bind`](Self::bind), with what another process has left. It is taken last.
     ///
     /// # Errors
     /// As [`bind`](Self::bind), or when the estate cannot be used.
@@ -191,7 +189,7 @@ impl Pool {
         let moments = Arc::clone(&lifecycle);
         let watch =
             Arc::new(Watch::new(&config, addresses.clone(), moments, health.clone(), admin));
-        let stop = CancellationToken::new();
+        let (stop, states) = (CancellationToken::new(), watch.states());
         let task = tokio::spawn(Arc::clone(&watch).serve(api, stop.clone()));
         let api = ApiTask { stop, task };
         let will = estate.as_ref().map(|estate| &estate.will);
@@ -209,6 +207,7 @@ impl Pool {
                 resumed,
                 doors,
                 lifecycle,
+                states,
                 parts,
                 probes,
                 api,
@@ -226,9 +225,9 @@ impl Pool {
         &self.addresses
     }
 
-    /// Follows its state.
+    /// Follows its state, as the API shows it.
     pub fn states(&self) -> watch::Receiver<Moment> {
-        self.lifecycle.watch()
+        self.states.clone()
     }
 
     /// The books, for reading.
@@ -242,11 +241,12 @@ impl Pool {
     /// # Errors
     /// When a part ended by itself, or the grace time was over first.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        self.run_until(shutdown, CancellationToken::new()).await.map(|_| ())
+        self.run_until(shutdown, CancellationToken::new(), None).await.map(|_| ())
     }
 
     /// As [`run`](Self::run); told to freeze, it leaves everything to another process, or to
-    /// itself, and no miner notices.
+    /// itself, and no miner notices. If another process's connections are to be served, it is
+    /// asked last (`testator`).
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -254,6 +254,7 @@ impl Pool {
         self,
         shutdown: CancellationToken,
         freeze: CancellationToken,
+        testator: Option<Testator>,
     ) -> Result<Ended, RunError> {
         let Self {
             doors,
@@ -301,10 +302,14 @@ impl Pool {
         }
         let listeners: std::io::Result<Vec<OwnedFd>> =
             doors.iter().map(|(_, listener)| Ok(listener.try_clone()?.into())).collect();
-        let (tell, told) = oneshot::channel();
-        let serving = tokio::spawn(Arc::clone(&gate).serve(doors, resumed, Some(tell)));
-        // Without it, the task has ended and says why.
-        if told.await.is_ok() {
+        let (ready, is_ready) = oneshot::channel();
+        let (begin, may_begin) = oneshot::channel();
+        let beginning = Beginning { ready, may_begin };
+        let serving = tokio::spawn(Arc::clone(&gate).serve(doors, resumed, beginning));
+        // Otherwise the task has ended, or ends now, and says why.
+        if !(is_ready.await.is_ok() && may_serve(testator).await) {
+            drop(begin);
+        } else if begin.send(()).is_ok() {
             lifecycle.advance(Lifecycle::Running);
         }
 
@@ -357,175 +362,38 @@ impl Pool {
     }
 }
 
-/// What runs and must go on running.
-struct Tasks {
-    serving: JoinHandle<std::io::Result<Vec<Frozen>>>,
-    recording: JoinHandle<()>,
-    feed: JoinHandle<SequenceState>,
-    desk: JoinHandle<()>,
-    settling: JoinHandle<()>,
-    swapping: JoinHandle<()>,
-    /// Whether the end of `serving` was seen.
-    served: bool,
-}
-
-impl Tasks {
-    /// The first part that ends although nobody asked it to, and why.
-    async fn first_to_end(&mut self) -> (&'static str, String) {
-        let (part, ended) = tokio::select! {
-            ended = &mut self.serving => {
-                self.served = true;
-                let cause = match ended {
-                    Ok(Ok(_)) => "it just ended".to_owned(),
-                    Ok(Err(error)) => error.to_string(),
-                    Err(error) => error.to_string(),
-                };
-                return ("the Stratum server", cause);
-            }
-            ended = &mut self.recording => ("the share log", ended),
-            ended = &mut self.feed => ("the work feed", ended.map(drop)),
-            ended = &mut self.desk => ("the difficulty desk", ended),
-            ended = &mut self.settling => ("the settler", ended),
-            ended = &mut self.swapping => ("the swap manager", ended),
-        };
-        (part, ended.err().map_or_else(|| "it just ended".to_owned(), |error| error.to_string()))
-    }
-
-    /// Stops in order: miners say goodbye, what they were credited is recorded, then the
-    /// rest. Miners have two thirds of the time; the share log does not wait for slow ones,
-    /// and a settlement that waits for a node is rolled back and made at the next start.
-    ///
-    /// Gives the connections of a gate that was frozen, and where the numbers of jobs are.
-    async fn drain(
-        &mut self,
-        recorder: &Recorder,
-        stopping: &CancellationToken,
-        grace: Duration,
-    ) -> Drained {
-        let mut drained = Drained::default();
-        if !self.served {
-            let served = tokio::time::timeout(grace * 2 / 3, &mut self.serving).await;
-            if let Ok(Ok(Ok(frozen))) = served {
-                drained.frozen = frozen;
-            }
-        }
-        recorder.close();
-        stopping.cancel();
-        if !self.recording.is_finished() {
-            let _ = (&mut self.recording).await;
-        }
-        if let Ok(Ok(sequence)) = tokio::time::timeout(grace / 10, &mut self.feed).await {
-            drained.sequence = Some(sequence);
-        }
-        for task in [&mut self.desk, &mut self.settling, &mut self.swapping] {
-            let ended =
-                task.is_finished() || tokio::time::timeout(grace / 10, &mut *task).await.is_ok();
-            if !ended {
-                task.abort();
-                // What it held is let go of before anybody opens it again.
-                let _ = (&mut *task).await;
-            }
-        }
-        drained
-    }
-}
-
-/// What was left when everything had ended.
-#[derive(Debug, Default)]
-struct Drained {
-    frozen: Vec<Frozen>,
-    sequence: Option<SequenceState>,
-}
-
-/// What another process needs to go on; the listeners are not in it yet.
-fn write_will(
-    gate: &Gate,
-    settler: &Settler,
-    drained: Drained,
-    configured: Vec<(String, SocketAddr)>,
-) -> Estate {
-    let mut jobs = JobList::default();
-    let mut connections = Vec::with_capacity(drained.frozen.len());
-    let mut sockets = Vec::with_capacity(drained.frozen.len());
-    for frozen in drained.frozen {
-        let peer = frozen.peer;
-        match frozen.state(&mut jobs) {
-            Some((state, socket)) => {
-                connections.push(state);
-                sockets.push(socket);
-            }
-            // Its socket is closed here: it connects again.
-            None => tracing::warn!(%peer, "a connection with an open question is not handed over"),
-        }
-    }
-    let parked = {
-        let seats = gate.seats.lock().unwrap_or_else(PoisonError::into_inner);
-        seats.parked(Instant::now(), &mut jobs)
-    };
-    let newest = gate.jobs.borrow().as_ref().map(|line| Arc::clone(line.job()));
-    // Without it (the feed hung) numbers begin anew, which a new run makes harmless.
-    let sequence = drained.sequence.unwrap_or_else(|| JobSequence::new(0).state());
-    let chain = settler.chain.templates();
-    let extranonce2_bytes = {
-        let seats = gate.seats.lock().unwrap_or_else(PoisonError::into_inner);
-        seats.layout().extranonce2_bytes()
-    };
-    let told = Told { extranonce2_bytes, sequence, newest: newest.as_ref() };
-    let will = Will::new(told, chain, parked, connections, configured, jobs);
-    Estate { will, listeners: Vec::new(), sockets }
-}
-
-/// Lets go of files, so that the pool can be opened again in the same process (T19). Whoever
-/// still holds a part closes it by dropping it.
+/// Lets go of files, so that the pool can be opened again, in this process (T19) or in another,
+/// whoever still holds a part.
 async fn close(settler: Arc<Settler>, store: Arc<Store>) {
-    let Some(settler) = Arc::into_inner(settler) else { return };
-    let chain = Arc::clone(&settler.chain);
-    drop(settler);
-    if let Some(chain) = Arc::into_inner(chain) {
+    let chain = Arc::into_inner(settler).map(|settler| Arc::clone(&settler.chain));
+    if let Some(chain) = chain.and_then(Arc::into_inner) {
         chain.close().await;
     }
-    if let Some(store) = Arc::into_inner(store) {
-        store.close().await;
-    }
-}
-
-/// What can be tried before an upgrade stops anything: components, certificates, and nodes. The
-/// ledger and the embedded chain are the old process's until it leaves them.
-///
-/// # Errors
-/// What would fail afterwards as well.
-pub(crate) async fn preflight(config: &Config) -> anyhow::Result<()> {
-    swap::describe_slots(config).await?;
-    for listener in &config.stratum.listeners {
-        if let Some((chain, key)) = listener.certificate.clone() {
-            Certificate::load(chain, key)?;
-        }
-    }
-    if matches!(config.chain, Chain::Nodes(_)) {
-        let layout = NonceLayout::new(4, config.stratum.extranonce2_bytes)?;
-        let Config { chain, pool, .. } = config;
-        let connected = chain::connect(chain, &pool.data_dir, &pool.name, layout, None).await;
-        connected.context("the chain cannot be used")?.close().await;
-    }
-    Ok(())
+    store.close().await;
 }
 
 /// Raises the limit of open files as far as the system lets; the rest is the operator's.
 pub(crate) fn raise_open_files(miners_max: u32) -> anyhow::Result<()> {
-    use rustix::process::{Resource, getrlimit, setrlimit};
     let needed = u64::from(miners_max) + OTHER_FILES;
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current.is_some_and(|current| current < needed) {
-        limit.current = limit.maximum.map_or(Some(needed), |maximum| Some(maximum.min(needed)));
-        setrlimit(Resource::Nofile, limit).context("the limit of open files cannot be raised")?;
+    open_files::allow(needed).map_err(|allowed| {
+        anyhow::anyhow!(
+            "pool.max_miners = {miners_max} takes {needed} open files, but the system allows \
+             {allowed}: lower it, or raise the limit (ulimit -n)"
+        )
+    })
+}
+
+/// Whether the process before this one has let go.
+async fn may_serve(testator: Option<Testator>) -> bool {
+    let Some(testator) = testator else { return true };
+    match tokio::task::spawn_blocking(move || testator.claim()).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::error!(cause = format!("{error:#}"), "this process may not take over");
+            false
+        }
+        Err(_) => false,
     }
-    let allowed = limit.current.unwrap_or(u64::MAX);
-    anyhow::ensure!(
-        allowed >= needed,
-        "pool.max_miners = {miners_max} takes {needed} open files, but the system allows \
-         {allowed}: lower it, or raise the limit (ulimit -n)"
-    );
-    Ok(())
 }
 
 /// A miner that connects gets its job at once; without a chain it waits like everybody.
@@ -535,149 +403,4 @@ async fn wait_for_first_job(gate: &Gate) {
     if tokio::time::timeout(FIRST_JOB_WAIT, first).await.is_err() {
         tracing::warn!("the chain has given no work yet; miners will wait for it");
     }
-}
-
-/// Puts the parts together: store, plugins, chain, then what needs them.
-async fn assemble(
-    config: &Config,
-    health: &Health,
-    watch: &Watch,
-    commands: Commands,
-    will: Option<&Will>,
-) -> anyhow::Result<(Parts, Probes)> {
-    let data_dir = &config.pool.data_dir;
-    // Keys, passwords and who was paid lie in it; one that is there keeps its mode.
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(data_dir)
-        .with_context(|| format!("cannot create pool.data_dir = {}", data_dir.display()))?;
-    let probe = |name| health.part(name, now_ms());
-    let probes = Probes { share_log: probe("share-log") };
-    let layout = NonceLayout::new(4, config.stratum.extranonce2_bytes)?;
-
-    let store = Arc::new(open_store(config).await?);
-    let run = store.begin_run().await?;
-    store.set_all_fees_ppm(&config.account_fees_ppm).await?;
-    watch.opened(&store);
-    let compiled = data_dir.join("compiled");
-    let services = grants::services(&config.capabilities, &store)?;
-    let loader = swap::loader(config, Some(&compiled), services)?;
-    let chain = chain::connect(
-        &config.chain,
-        data_dir,
-        &config.pool.name,
-        layout,
-        will.map(|will| will.chain.clone()),
-    )
-    .await;
-    let chain = Arc::new(chain.context("the chain cannot be used")?);
-    tracing::info!(run, payout_address = chain.payout_address(), "chain connected");
-    // Last of what can fail: a start that comes to nothing puts no generation in force.
-    let filled = swap::fill_slots(&store, &loader, config).await?;
-
-    let engines = Arc::clone(&loader.engines);
-    let process = SettleProcess::new(&config.settlement, engines, Some(&compiled))
-        .context("the engine that checks settlements")?;
-    let portable = process.portable();
-    let recorder = Arc::new(Recorder::new(store.last_seq().await?));
-    let gone = CancellationToken::new();
-    let candidates = Arc::new(Candidates {
-        chain: Arc::clone(&chain),
-        store: Arc::clone(&store),
-        tasks: TaskTracker::new(),
-        under_way: Mutex::default(),
-        gone: gone.clone(),
-    });
-    let traps = Arc::new(Traps::new(data_dir.join("traps")));
-    let (bans, unwritten) = BanList::new(store.bans(now_ms()).await?);
-    let (bans, tasks) = (Arc::new(bans), TaskTracker::new());
-    tasks.spawn(unwritten.write(Arc::clone(&store)));
-    let auth = AuthDesk::new(
-        filled.auth,
-        Arc::clone(&store),
-        config.unknown_users,
-        config.stratum.per_account_max,
-        Arc::clone(&bans),
-        Arc::clone(&traps),
-        probe("auth"),
-    );
-    let difficulty =
-        DifficultyDesk::new(filled.difficulty, Arc::clone(&traps), probe("difficulty"));
-    let seats = Seats::new(config.stratum.instance, layout, config.stratum.resume);
-    let (jobs, newest_job) = watch::channel(None);
-    let gate = Arc::new(Gate {
-        settings: config.stratum.clone(),
-        miners_max: config.pool.miners_max,
-        durability: config.pool.durability,
-        retarget_ms: u64::try_from(config.retarget_interval.as_millis()).unwrap_or(u64::MAX),
-        jobs: newest_job,
-        recorder: Arc::clone(&recorder),
-        candidates: Arc::clone(&candidates),
-        auth: Arc::new(auth),
-        difficulty: Arc::new(difficulty),
-        leaving: CancellationToken::new(),
-        freezing: CancellationToken::new(),
-        gone: gone.clone(),
-        seats: Arc::new(Mutex::new(seats)),
-        tasks,
-        totals: Totals::default(),
-        addresses: ConnectionCounts::default(),
-        logins: Semaphore::new(LOGINS_MAX),
-        runtime: tokio::runtime::Handle::current(),
-        began: Instant::now(),
-        shards: OnceLock::new(),
-        penalties: Penalties::default(),
-        bans: Arc::clone(&bans),
-        probe: probe("stratum"),
-        certificates: config
-            .stratum
-            .listeners
-            .iter()
-            .any(|listener| listener.certificate.is_some())
-            .then(|| probe("certificates")),
-    });
-    let settler = Arc::new(Settler {
-        chain: Arc::clone(&chain),
-        store: Arc::clone(&store),
-        candidates,
-        schemes: Arc::clone(&filled.schemes),
-        take_over: config.take_over,
-        missing: Mutex::default(),
-        settle_interval: config.settle_interval,
-        process,
-        reserve: config.settlement.reserve,
-        fees: Mutex::default(),
-        traps: Arc::clone(&traps),
-        probe: probe("payout"),
-    });
-    let slots = Slots {
-        schemes: filled.schemes,
-        auth: Arc::clone(&gate.auth),
-        difficulty: Arc::clone(&gate.difficulty),
-    };
-    let manager =
-        Manager::new(config, Arc::clone(&store), loader, portable, slots, bans, probe("plugins"));
-    let manager = Arc::new(manager);
-    manager.resume(filled.opened).await?;
-    let (gate_shown, settler_shown) = (Arc::clone(&gate), Arc::clone(&settler));
-    let shown =
-        Assembled { run, gate: gate_shown, settler: settler_shown, manager: Arc::clone(&manager) };
-    watch.assembled(shown);
-    let sequence = match will {
-        Some(will) => JobSequence::resume(run, will.sequence()),
-        None => JobSequence::new(run),
-    };
-    let parts = Parts { store, recorder, gate, settler, manager, commands, jobs, sequence };
-    Ok((parts, probes))
-}
-
-async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    let durability = match config.pool.durability {
-        Durability::Durable => StoreDurability::Full,
-        Durability::Relaxed => StoreDurability::Relaxed,
-    };
-    let path = config.pool.data_dir.join("pool.sqlite");
-    let opened = Store::open_with(&path, StoreOptions { durability }).await;
-    opened.with_context(|| format!("cannot open the ledger {}", path.display()))
 }

@@ -14,11 +14,14 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::now_ms;
+use crate::config::Durability;
 use crate::gate::{Inbox, Message};
 use crate::health::Probe;
 
 /// Shares waiting for the next commit; at 96 bytes each well below a megabyte.
 const BATCH_SHARES_MAX: usize = 8_192;
+/// What relaxed shares gather for: nobody waits for their commits, so few are better than many.
+const RELAXED_GATHER: Duration = Duration::from_millis(5);
 /// How long a batch that cannot be written is retried before its miners are told. Miners
 /// resend nothing, so it is worth a wait.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -80,6 +83,8 @@ pub(crate) struct RecorderCounters {
 pub(crate) struct Recorder {
     batch: Mutex<Batch>,
     filled: Notify,
+    /// Between two commits, so that more shares are in one.
+    gather: Duration,
     /// Sequence number of the newest durable share.
     committed: AtomicU64,
     /// What was done, for the API.
@@ -88,10 +93,14 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     /// Continues after the newest durable share.
-    pub(crate) fn new(last_seq: u64) -> Self {
+    pub(crate) fn new(last_seq: u64, durability: Durability) -> Self {
         Self {
             batch: Mutex::default(),
             filled: Notify::new(),
+            gather: match durability {
+                Durability::Durable => Duration::ZERO,
+                Durability::Relaxed => RELAXED_GATHER,
+            },
             committed: AtomicU64::new(last_seq),
             counters: RecorderCounters::default(),
         }
@@ -114,7 +123,8 @@ impl Recorder {
         true
     }
 
-    /// Adds the last shares of a shard that ends, whether there is room or not.
+    /// Adds shares of a shard, and empties its list, whether there is room or not: its last
+    /// ones, or those before a block.
     pub(crate) fn add_last(&self, records: &mut Vec<ShareRecord>, from: &Arc<Inbox>) {
         if !records.is_empty() {
             lock(&self.batch).add(records, from);
@@ -159,6 +169,9 @@ impl Recorder {
             for (inbox, count) in sources {
                 let fate = if durable { Fate::Durable(count) } else { Fate::Lost(count) };
                 inbox.put(Message::Fate(fate));
+            }
+            if !self.gather.is_zero() {
+                tokio::time::sleep(self.gather).await;
             }
         }
     }

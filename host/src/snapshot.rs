@@ -18,7 +18,7 @@ use crate::clock::now_ms;
 use crate::config::{self, Config};
 use crate::gate::Gate;
 use crate::health::{Health, Probe};
-use crate::lifecycle::LifecycleCell;
+use crate::lifecycle::{LifecycleCell, Moment};
 use crate::policy::Report;
 use crate::pool::Addresses;
 use crate::settler::Settler;
@@ -51,6 +51,8 @@ pub(crate) struct Watch {
     assembled: Mutex<Option<Assembled>>,
     admin: Admin,
     snapshot: watch::Sender<Arc<Snapshot>>,
+    /// The state the snapshot shows.
+    shown: watch::Sender<Moment>,
     store: watch::Sender<Option<Arc<Store>>>,
 }
 
@@ -82,6 +84,7 @@ impl Watch {
         };
         Self {
             begun: Instant::now(),
+            shown: watch::Sender::new(*lifecycle.watch().borrow()),
             lifecycle,
             ledger: health.part("ledger", now_ms()),
             health,
@@ -92,6 +95,12 @@ impl Watch {
             assembled: Mutex::default(),
             store: watch::Sender::new(None),
         }
+    }
+
+    /// Follows the state as the API shows it: who hears of it here and asks there is not told of
+    /// an older one.
+    pub(crate) fn states(&self) -> watch::Receiver<Moment> {
+        self.shown.subscribe()
     }
 
     /// The ledger is open.
@@ -154,6 +163,7 @@ impl Watch {
             self.add_running(&mut snapshot, parts);
         }
         self.snapshot.send_replace(Arc::new(snapshot));
+        self.shown.send_if_modified(|shown| std::mem::replace(shown, moment) != moment);
     }
 
     fn add_running(&self, snapshot: &mut Snapshot, parts: &Assembled) {
@@ -170,6 +180,7 @@ impl Watch {
         snapshot.sessions.connected = totals.connected.load(Ordering::Relaxed).into();
         snapshot.sessions.authorised = totals.authorised.load(Ordering::Relaxed).into();
         snapshot.verdicts = totals.by_verdict();
+        snapshot.conduct = totals.conduct.by_step();
         let log = &gate.recorder.counters;
         snapshot.accepted_work = gate.recorder.recorded_work().hashes();
         snapshot.share_log = ShareLog {

@@ -16,6 +16,9 @@ const PAUSE_PER_COUNT: u32 = 4;
 /// second, and each holds shares up for two syncs of the disk.
 const CHECKPOINT: Duration = Duration::from_secs(1);
 
+/// For the last count.
+const LAST_COUNT_MAX: Duration = Duration::from_secs(2);
+
 /// Counts while shares are recorded, and what is left when that has ended.
 pub(crate) async fn follow(store: Arc<Store>, recording: impl Future<Output = ()>) {
     let counting = AbortOnDropHandle::new(tokio::spawn(count(Arc::clone(&store))));
@@ -23,8 +26,11 @@ pub(crate) async fn follow(store: Arc<Store>, recording: impl Future<Output = ()
     counting.abort();
     // A count that is given up half-way is not done, or done; the next one knows.
     let _ = counting.await;
-    if let Err(error) = store.count_shares().await {
-        tracing::warn!(%error, "the last shares are counted at the next start");
+    match tokio::time::timeout(LAST_COUNT_MAX, store.count_shares()).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the last shares are counted at the next start"),
+        // Nobody who waits for the end of the pool waits for this.
+        Err(_) => tracing::info!("the last shares are counted at the next start"),
     }
 }
 

@@ -26,20 +26,27 @@ async fn a_ban_outlives_a_restart_and_ends_when_it_is_lifted() {
     let mut before = Miner::over(connect_from(BANNED, pool.stratum).await, "alice.before");
     before.begin().await;
 
+    let mut neighbour = Miner::over(connect_from(OTHER, pool.stratum).await, "bob.before");
+    neighbour.begin().await;
+
     let ban = json!({ "address": "::ffff:127.0.0.2", "reason": "talk to us first" });
     let (code, answer) = pool.post("bans", ban).await;
     assert_eq!((code, &answer["address"]), (200, &json!("127.0.0.2")), "{answer}");
     assert_eq!(told(&pool, BANNED).await, "your address is banned: talk to us first");
-    // Who is connected goes on, and others are let in.
-    before.mine(1).await;
-    drop(before);
+    // Who is there must go as well, and is told why; others are let in.
+    assert_eq!(before.last_words().await, "your address is banned: talk to us first");
     let mut other = Miner::over(connect_from(OTHER, pool.stratum).await, "bob");
     other.begin().await;
-    // What the pool bans by itself stands in the same list.
+    // What the pool bans by itself stands in the same list, and is only about who comes: behind
+    // one address there may be many.
     other.send("junk\njunk\njunk").await;
     while other.line().await.is_some() {}
     let banned = told(&pool, OTHER).await;
     assert!(banned.ends_with(" s: closed 1 times for refused requests"), "{banned}");
+    neighbour.mine(1).await;
+    for count in ["warned\"} 0", "dropped\"} 1", "banned\"} 1", "refused\"} 2"] {
+        pool.wait_for_metric(&format!("chimera_conduct_total{{step=\"{count}")).await;
+    }
     let listed = bans(&pool).await;
     let sources: Vec<_> = listed.iter().map(|ban| &ban["source"]).collect();
     assert_eq!(sources, ["operator", "conduct"], "{listed:?}");

@@ -1,6 +1,7 @@
 //! The door miners come through: who gets in, how soon there is work, what is refused.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -205,5 +206,29 @@ async fn a_half_closed_connection_gets_its_last_answers() {
     drop(writer);
     let answer = reader.raw_line().await.expect("an answer");
     assert_eq!((&answer["id"], &answer["result"]), (&json!(2), &json!(true)));
+    pool.stop().await;
+}
+
+/// A small miner says nothing until it finds something: it is asked for a sign of life, and who
+/// answers stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_miner_that_answers_a_ping_stays() {
+    let pool = TestPool::start(&[("STRATUM__IDLE_S", "2")]).await;
+    let mut quiet = Miner::start(pool.stratum, "alice.rig").await;
+    let until = tokio::time::Instant::now() + Duration::from_secs(5);
+    let mut pings = 0;
+    while tokio::time::Instant::now() < until {
+        let line = tokio::time::timeout_at(until, quiet.line()).await;
+        let Ok(line) = line else { break };
+        let line = line.expect("it is not given up");
+        if line["method"] == "mining.ping" {
+            pings += 1;
+            quiet
+                .send(&json!({ "id": line["id"], "result": "pong", "error": null }).to_string())
+                .await;
+        }
+    }
+    assert!(pings >= 2, "{pings}");
+    quiet.mine(1).await;
     pool.stop().await;
 }

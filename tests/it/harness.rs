@@ -106,6 +106,20 @@ impl TestPool {
         }
     }
 
+    /// Waits until a line is among the metrics, which are gathered every moment.
+    pub(crate) async fn wait_for_metric(&self, line: &str) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let answer = reqwest::get(format!("{}/metrics", self.api)).await.expect("it answers");
+            let page = answer.text().await.expect("text");
+            if page.lines().any(|found| found == line) {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "no {line} in {page}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Posts a request that changes something, with the pool's token; status and answer.
     pub(crate) async fn post(&self, route: &str, body: Value) -> (u16, Value) {
         self.request(reqwest::Method::POST, route, body).await

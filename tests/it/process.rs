@@ -29,7 +29,7 @@ impl Process {
     pub(crate) fn spawn(mut command: Command, data_dir: &Path, changes: &[(&str, &str)]) -> Self {
         let changes = changes.iter().map(|(key, value)| (format!("CHIMERA_{key}"), *value));
         command.envs(settings(data_dir)).envs(changes);
-        let started = Started::run(command);
+        let started = Started::run(command, Stdio::null());
         let stratum = started.stratum.parse().expect("an address");
         Self { stratum, api: format!("http://{}", started.api), started }
     }

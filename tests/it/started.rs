@@ -16,12 +16,12 @@ pub(crate) struct Started {
 
 impl Started {
     /// Runs a pool until it says where it listens. `command` runs the binary, with its settings
-    /// in the environment; `run --json` is added.
-    pub(crate) fn run(mut command: Command) -> Self {
+    /// in the environment; `run --json` is added. `log` is where its log goes.
+    pub(crate) fn run(mut command: Command, log: Stdio) -> Self {
         let mut child = command
             .args(["run", "--json"])
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .expect("the binary starts");
         let mut line = String::new();

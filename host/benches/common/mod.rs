@@ -19,6 +19,8 @@ pub(crate) fn binary() -> PathBuf {
         .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_chimera")), PathBuf::from)
 }
 
+const LOG: &str = "bench.log";
+
 /// A running pool, killed when dropped.
 pub(crate) struct Pool {
     started: Started,
@@ -27,7 +29,8 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// Starts the binary on free ports, with what is changed of the settings.
+    /// Starts the binary on free ports, with what is changed of the settings. Its log is with
+    /// its data.
     pub(crate) fn start(data_dir: &Path, changes: &[(&str, &str)]) -> Self {
         let changes = changes.iter().map(|(key, value)| (format!("CHIMERA_{key}"), *value));
         let mut command = Command::new(binary());
@@ -36,7 +39,9 @@ impl Pool {
             .env("CHIMERA_STRATUM__LISTEN", "127.0.0.1:0")
             .env("CHIMERA_API__LISTEN", "127.0.0.1:0")
             .envs(changes);
-        let started = Started::run(command);
+        std::fs::create_dir_all(data_dir).expect("writable");
+        let log = std::fs::File::create(data_dir.join(LOG)).expect("writable");
+        let started = Started::run(command, log.into());
         Self { data_dir: data_dir.to_path_buf(), stratum: started.stratum.clone(), started }
     }
 
@@ -47,6 +52,13 @@ impl Pool {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let digits = line.and_then(|line| line.split_whitespace().next());
         digits.and_then(|digits| digits.parse().ok()).expect("in kB")
+    }
+
+    /// The lines of its log that say something.
+    pub(crate) fn log(&self, something: &str) -> Vec<Value> {
+        let log = std::fs::read_to_string(self.data_dir.join(LOG)).expect("readable");
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|line| line["message"] == something).collect()
     }
 
     /// Asks the API.

@@ -94,6 +94,9 @@ pub struct LoadArgs {
     /// The same load at a null server too, in turns; reports the ratio
     #[arg(long, conflicts_with = "storm")]
     pub with_null: bool,
+    /// The null server of --with-null writes each answer by itself, as a simple server would
+    #[arg(long, requires = "with_null")]
+    pub plain_null: bool,
     /// Turns of --with-null
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: u32,
@@ -124,6 +127,9 @@ pub struct NullArgs {
     /// Share difficulty
     #[arg(long, default_value_t = 1e-10)]
     pub difficulty: f64,
+    /// Write each answer by itself, and not all that a read brought at once
+    #[arg(long)]
+    pub plain: bool,
     /// Say where it listens as JSON
     #[arg(long)]
     pub json: bool,
@@ -168,7 +174,7 @@ fn measured(args: &LoadArgs, stop: &AtomicBool) -> anyhow::Result<Exit> {
     let found = match plan(args) {
         Ok(plan) if args.with_null => {
             let program = std::env::current_exe().context("this program cannot find itself")?;
-            load::compare(&plan, args.rounds, &program, stop)
+            load::compare(&plan, args.rounds, &program, args.plain_null, stop)
                 .map(|both| Found::Compared(Box::new(both)))
         }
         Ok(plan) => load::run(&plan, stop).map(|report| Found::One(Box::new(report))),
@@ -285,6 +291,7 @@ fn plan(args: &LoadArgs) -> anyhow::Result<LoadPlan> {
 
 fn null(args: &NullArgs, stop: &Arc<AtomicBool>) -> anyhow::Result<Exit> {
     let plan = NullPlan {
+        plain: args.plain,
         threads: args.threads,
         job_every: args.job_every.map(Duration::from_secs_f64).filter(|every| !every.is_zero()),
         difficulty: args.difficulty,

@@ -3,7 +3,6 @@
 //! the ledger is printed and must balance.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -61,7 +60,9 @@ pub async fn rehearse(args: RehearseArgs, shutdown: CancellationToken) -> anyhow
     played?;
 
     let accepted: u64 = reports.iter().map(|report| report.accepted).sum();
-    print_ledger(&store, &args, accepted).await
+    // The pool has closed its own.
+    let books = Store::open_to_read(&dir.path().join("pool.sqlite")).await?;
+    print_ledger(&books, &args, accepted).await
 }
 
 /// An embedded pool in a directory of its own, with fast blocks and short ripening.
@@ -122,11 +123,7 @@ async fn play(store: &Store, args: &RehearseArgs, story: &Story) -> anyhow::Resu
     }
 }
 
-async fn print_ledger(
-    store: &Arc<Store>,
-    args: &RehearseArgs,
-    accepted: u64,
-) -> anyhow::Result<Exit> {
+async fn print_ledger(store: &Store, args: &RehearseArgs, accepted: u64) -> anyhow::Result<Exit> {
     let balances = store.balances().await?;
     let recorded = store.last_seq().await?;
     let blocks = store.blocks(u32::MAX, None).await?;

@@ -69,8 +69,14 @@ pub async fn run(args: RunArgs, shutdown: CancellationToken) -> anyhow::Result<E
         };
         let (addresses, states) = (pool.addresses().clone(), pool.states());
         let freeze = CancellationToken::new();
-        let running = tokio::spawn(pool.run_until(shutdown.clone(), freeze.clone()));
-        tell_when_running(states, &addresses, heard.take(), &args, &config).await?;
+        let takes_over = heard.is_some();
+        let running = pool.run_until(shutdown.clone(), freeze.clone(), heard.take());
+        let running = tokio::spawn(running);
+        if takes_over {
+            note_taken_over(states, &config).await;
+        } else {
+            greet_when_running(states, &addresses, &args, &config).await;
+        }
         match upgrade::serve(&mut upgrade_asked, running, &freeze, &shutdown, &config.pool.data_dir)
             .await?
         {
@@ -83,31 +89,34 @@ pub async fn run(args: RunArgs, shutdown: CancellationToken) -> anyhow::Result<E
 /// Between two tries to go on where this process had stopped for another.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Greets, or tells the process this one takes over from that it may end.
-async fn tell_when_running(
+/// Whether it serves, once it has begun to, or ended before.
+async fn is_running(states: &mut watch::Receiver<Moment>) -> bool {
+    let moment = states.wait_for(|moment| moment.state != Lifecycle::Starting).await;
+    moment.is_ok_and(|moment| moment.state == Lifecycle::Running)
+}
+
+/// `chimera upgrade` waits for this.
+async fn note_taken_over(mut states: watch::Receiver<Moment>, config: &Config) {
+    if !is_running(&mut states).await {
+        return;
+    }
+    tracing::info!("this process has taken over");
+    let (outcome, process) = (Outcome::Done, std::process::id());
+    let done = Record { asked_ms: now_ms(), outcome, process, cause: None };
+    if let Err(error) = done.write(&config.pool.data_dir) {
+        tracing::warn!(%error, "what became of the upgrade is not on record");
+    }
+}
+
+async fn greet_when_running(
     mut states: watch::Receiver<Moment>,
     addresses: &Addresses,
-    testator: Option<Testator>,
     args: &RunArgs,
     config: &Config,
-) -> anyhow::Result<()> {
+) {
     // A pool that ends before it serves anybody has nothing to greet with.
-    let moment = states.wait_for(|moment| moment.state != Lifecycle::Starting).await;
-    let Ok(state) = moment.map(|moment| moment.state) else { return Ok(()) };
-    if let Some(testator) = testator {
-        if state != Lifecycle::Running {
-            testator.failed("it did not begin to serve");
-            return Ok(());
-        }
-        testator.healthy();
-        tracing::info!("this process has taken over");
-        let now = now_ms();
-        let (outcome, process) = (Outcome::Done, std::process::id());
-        let done = Record { asked_ms: now, outcome, process, cause: None };
-        if let Err(error) = done.write(&config.pool.data_dir) {
-            tracing::warn!(%error, "what became of the upgrade is not on record");
-        }
-        return Ok(());
+    if !is_running(&mut states).await {
+        return;
     }
     if args.json {
         say::json(&json!({
@@ -118,7 +127,6 @@ async fn tell_when_running(
     } else {
         greet(addresses, matches!(config.chain, Chain::Dev(_)));
     }
-    Ok(())
 }
 
 fn greet(addresses: &Addresses, embedded: bool) {

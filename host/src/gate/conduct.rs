@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::Mutex;
 
 use chimera_stratum::Counters;
+use serde::{Deserialize, Serialize};
 
 use super::addresses::customer;
 use crate::config::Conduct;
@@ -40,7 +41,28 @@ pub(super) struct Record {
     warned: bool,
 }
 
+/// An account as another process goes on with it.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(crate) struct RecordState {
+    parts: u64,
+    /// How long ago forgiveness was last looked at.
+    age_ms: u64,
+    warned: bool,
+}
+
 impl Record {
+    /// What another process needs to go on with it.
+    pub(super) const fn state(&self, now_ms: u64) -> RecordState {
+        let Self { parts, at_ms, warned } = *self;
+        RecordState { parts, age_ms: now_ms.saturating_sub(at_ms), warned }
+    }
+
+    /// Goes on with it.
+    pub(super) const fn restore(state: RecordState, now_ms: u64) -> Self {
+        let RecordState { parts, age_ms, warned } = state;
+        Self { parts, at_ms: now_ms.saturating_sub(age_ms), warned }
+    }
+
     /// Notes what was answered between two counts, and says what follows from it.
     pub(super) fn note(
         &mut self,

@@ -1,42 +1,39 @@
 //! One miner's connection: bytes and the pool's news into the session, its effects out.
 //! Nothing here waits; what has to is asked of others, whose answers come back as messages.
 
+mod deadlines;
+mod farewell;
+mod handover;
+
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use chimera_store::ShareRecord;
-use chimera_stratum::{AuthAnswer, Counters, Effect, Line, NotifyLine, Reconnect, Session, Unread};
+use chimera_stratum::{AuthAnswer, Counters, Effect, Line, NotifyLine, Session, Unread};
 use chimera_work::WorkerId;
 
 use super::addresses::AddressPlace;
-use super::conduct::{self, Record, Step};
-use super::door::{Arrival, Door, Resumed};
+use super::conduct::{Record, Step};
+use super::desk::Desk;
+use super::door::{Arrival, Door};
 use super::inbox::Answer;
 use super::opening::{Opening, Verdict};
-use super::shard::Desk;
 use super::slots::Key;
 use super::wire::Wire;
 use crate::config::Durability;
 use crate::policy::{Admission, Memory, Origin, Place as AccountPlace, Retarget};
-use crate::upgrade::Frozen;
 
 /// A miner that does not take its lines for so long is gone or hostile.
 const WRITE_MAX_MS: u64 = 10_000;
-/// The same when the pool is stopping: a slow reader must not use up everybody's time.
-const GOODBYE_WRITE_MAX_MS: u64 = 1_000;
 /// A miner that does not take its replies is not read either.
 const UNSENT_PAUSE: usize = 64 * 1024;
 /// Jobs go on being written to it; beyond this it is dropped at once.
 const UNSENT_MAX: usize = 512 * 1024;
-/// A miner that has closed its side still gets the answers under way, for so long.
-const LAST_ANSWERS_MS: u64 = 5_000;
-/// Whoever was told to go may read why, for so long.
-const LAST_WORDS_MS: u64 = 2_000;
 /// Logins of one connection under way; a proxy that brings a farm waits for some.
 const LOGINS_MAX: u32 = 16;
-/// A retarget that was never answered (a desk too busy) is asked for again.
-const RETARGET_WAIT_MS: u64 = 10_000;
+/// The same of a stranger: those who are somebody must not queue behind his guesses.
+const STRANGERS_LOGINS_MAX: u32 = 2;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +86,10 @@ pub(super) struct Connection {
     measure_at: u64,
     opened: u64,
     heard: u64,
+    /// When something was last said to it.
+    spoken: u64,
+    /// When it was last asked for a sign of life.
+    pinged: u64,
     /// Since when something waits to be sent.
     blocked_since: Option<u64>,
     /// When the miner closed its side.
@@ -146,6 +147,8 @@ impl Connection {
             measure_at: now + desk.gate.retarget_ms,
             opened: now,
             heard: now,
+            spoken: now,
+            pinged: now,
             blocked_since: None,
             closed: None,
             leaving: None,
@@ -167,68 +170,6 @@ impl Connection {
             conduct: Record::default(),
             _place: place,
             address,
-        }
-    }
-
-    /// A connection another process served until now.
-    pub(super) fn resume(resumed: Resumed, desk: &Desk) -> Self {
-        let Resumed { socket, state, session, door, place, address } = resumed;
-        let (now, peer) = (desk.now, state.peer);
-        let arrival = Arrival { socket, peer, door, place, address };
-        let fresh = Self::new(arrival, desk);
-        let unread = state.unread();
-        if state.authorised {
-            desk.gate.totals.authorised_one_more();
-        }
-        let number = fresh.number;
-        let accounts = state.accounts.iter();
-        Self {
-            wire: fresh.wire.with_unsent(state.unsent()),
-            stage: if state.mining { Stage::Mining } else { fresh.stage },
-            // Whole lines may be among it.
-            more: !unread.bytes.is_empty(),
-            unread,
-            opened: now.saturating_sub(state.opened_ms),
-            heard: now.saturating_sub(state.heard_ms),
-            authorised: state.authorised,
-            worker: state.worker.map(WorkerId),
-            places: accounts.filter_map(|name| desk.gate.auth.place_again(name, number)).collect(),
-            counted: *session.counters(),
-            session,
-            ..fresh
-        }
-    }
-
-    /// Whether nothing of it is under way that only this process can finish.
-    pub(super) fn is_settled(&self) -> bool {
-        self.unanswered == 0 && self.settled == 0 && self.logins == 0 && self.offering.is_none()
-    }
-
-    /// Whether another process can go on with it.
-    pub(super) fn may_freeze(&self) -> bool {
-        !self.wire.is_tls() && !matches!(self.stage, Stage::Dismissed { .. })
-    }
-
-    /// Takes it apart for another process.
-    pub(super) fn freeze(self, desk: &Desk) -> Frozen {
-        if self.authorised {
-            desk.gate.totals.authorised_one_less();
-        }
-        let (socket, unsent) = self.wire.into_parts();
-        Frozen {
-            socket: socket.into(),
-            peer: self.peer,
-            door: Arc::clone(&self.door.settings.name),
-            mining: matches!(self.stage, Stage::Mining),
-            session: self.session,
-            now_ms: desk.now,
-            unread: self.unread,
-            unsent,
-            opened_ms: desk.now.saturating_sub(self.opened),
-            heard_ms: desk.now.saturating_sub(self.heard),
-            authorised: self.authorised,
-            worker: self.worker,
-            accounts: self.places.iter().map(|place| place.account().to_owned()).collect(),
         }
     }
 
@@ -268,7 +209,7 @@ impl Connection {
         matches!(self.stage, Stage::Dismissed { .. })
             || self.leaving.is_none()
                 && self.offering.is_none()
-                && self.logins < LOGINS_MAX
+                && self.logins < if self.authorised { LOGINS_MAX } else { STRANGERS_LOGINS_MAX }
                 && self.session.wants_input()
                 && self.wire.unsent() < UNSENT_PAUSE
     }
@@ -355,7 +296,9 @@ impl Connection {
                 && let Some(lease) = desk.gate.lease()
             {
                 // A miner that cannot follow stays where it is.
-                drop(self.session.set_extranonce(lease, &mut desk.out));
+                if let Err(lease) = self.session.set_extranonce(lease, &mut desk.out) {
+                    desk.gate.give_back(lease);
+                }
             }
         }
     }
@@ -368,9 +311,9 @@ impl Connection {
                 Verdict::More => return Ok(()),
                 Verdict::Peer { peer, length } => {
                     desk.lines.pass_over(length);
-                    if let Some(peer) = peer {
-                        self.peer = peer;
-                    }
+                    // Without one it is the proxy's own, whose address is nobody's to limit.
+                    let Some(peer) = peer else { continue };
+                    self.peer = peer;
                     match desk.gate.place_for(self.peer.ip(), &self.door) {
                         Ok(place) => self.address = Some(place),
                         Err(why) => return self.dismiss(&why, desk),
@@ -403,30 +346,6 @@ impl Connection {
         }
     }
 
-    /// Tells a miner why it must go; it may read that for a moment.
-    pub(super) fn dismiss(&mut self, why: &str, desk: &mut Desk) -> Result<(), End> {
-        let text = serde_json::to_string(why).expect("a text is JSON");
-        let line = format!("{{\"id\":1,\"result\":null,\"error\":[20,{text},null]}}\n");
-        self.wire.write(line.as_bytes())?;
-        self.last_words(why.to_owned(), desk);
-        Ok(())
-    }
-
-    /// What was read is not heard; else a full buffer would take nothing more.
-    fn ignore(&mut self, desk: &mut Desk) {
-        let heard = desk.lines.unread().len();
-        desk.lines.pass_over(heard);
-        self.unread = Unread::default();
-        self.more = false;
-    }
-
-    fn last_words(&mut self, why: String, desk: &mut Desk) {
-        tracing::debug!(peer = %self.peer, why, "refused");
-        self.wire.close_write();
-        self.ignore(desk);
-        self.stage = Stage::Dismissed { until_ms: desk.now + LAST_WORDS_MS };
-    }
-
     /// A new job is there. Whoever mines gets it, once.
     pub(super) fn update_job(&mut self, desk: &mut Desk) {
         if self.job == desk.job_number || !matches!(self.stage, Stage::Mining) {
@@ -452,6 +371,9 @@ impl Connection {
                     if !self.authorised {
                         self.authorised = true;
                         desk.gate.totals.authorised_one_more();
+                        if self.session.user_agent().is_empty() {
+                            self.session.get_version(&mut desk.out);
+                        }
                     }
                 }
                 if let Some(place) = place
@@ -523,7 +445,8 @@ impl Connection {
             Effect::Subscribe { resume } => match desk.gate.take_seat(resume) {
                 Ok(seat) => self.session.subscribed(seat, &mut desk.out),
                 Err(error) => {
-                    tracing::error!(%error, "a miner was refused");
+                    tracing::debug!(peer = %self.peer, %error, "refused");
+                    desk.gate.no_seat(&error);
                     self.session.no_seat(&mut desk.out);
                 }
             },
@@ -539,11 +462,12 @@ impl Connection {
                 desk.gate.ask_who(login, origin, self.number, desk.reply_to(key), alive);
             }
             Effect::Found(solution) => {
-                // Its place is behind every share judged before it.
-                desk.hand_in();
+                // Its place is behind every share this shard has judged before it.
+                desk.hand_in_all();
                 *found = true;
                 self.offers = self.offers.wrapping_add(1);
-                desk.gate.offer(solution, Arc::clone(&desk.inbox), key, self.offers);
+                let inbox = Arc::clone(&desk.inbox);
+                desk.gate.offer(solution, inbox, key, self.offers, desk.turn_began);
             }
             Effect::Credit(share) => {
                 let record = ShareRecord::from_share(&share, desk.wall_ms);
@@ -595,6 +519,7 @@ impl Connection {
         if desk.out.bytes.is_empty() {
             return Ok(());
         }
+        self.spoken = desk.now;
         let written = self.wire.write(&desk.out.bytes);
         desk.out.bytes.clear();
         written?;
@@ -607,134 +532,5 @@ impl Connection {
             return Err(End::Overfull(self.wire.unsent()));
         }
         Ok(())
-    }
-
-    /// Tells a miner, once, that much of what it sends is refused.
-    fn warn(&mut self, desk: &mut Desk) {
-        let (kinds, points) = (conduct::kinds(&self.counted), self.conduct.points());
-        tracing::info!(peer = %self.peer, worker = ?self.worker, points, kinds, "miner warned");
-        let most = desk.gate.settings.conduct.drop;
-        let text = format!(
-            "much of what you send is refused ({kinds}): the connection is closed at {most} \
-             points, now there are {points}"
-        );
-        // Who has not subscribed reads no messages.
-        self.session.show_message(&text, &mut desk.out);
-    }
-
-    /// Closes the connection of somebody who sends little but what is refused.
-    fn drop_for_conduct(&mut self, desk: &mut Desk) -> Result<(), End> {
-        let (kinds, points) = (conduct::kinds(&self.counted), self.conduct.points());
-        tracing::info!(peer = %self.peer, worker = ?self.worker, points, kinds, "miner dropped");
-        desk.gate.dropped_for_conduct(self.peer.ip());
-        let why = format!("closed: too much of what you send is refused ({kinds})");
-        if !self.session.show_message(&why, &mut desk.out) {
-            self.write(desk)?;
-            return self.dismiss(&why, desk);
-        }
-        self.write(desk)?;
-        self.last_words(why, desk);
-        Ok(())
-    }
-
-    /// What time brings: deadlines, and the question how hard its shares should be.
-    pub(super) fn sweep(&mut self, key: Key, desk: &mut Desk) -> Result<(), End> {
-        let now = desk.now;
-        let since = |then: u64| now.saturating_sub(then);
-        let write_max = if self.leaving.is_some() { GOODBYE_WRITE_MAX_MS } else { WRITE_MAX_MS };
-        if self.blocked_since.is_some_and(|blocked| since(blocked) > write_max) {
-            return Err(End::SlowReader);
-        }
-        match self.stage {
-            Stage::Dismissed { until_ms } if now >= until_ms => {
-                return Err(End::Dismissed("was told why".to_owned()));
-            }
-            Stage::Dismissed { .. } => return Ok(()),
-            Stage::Opening(_) | Stage::Mining => {}
-        }
-        if self.may_end() {
-            return Err(self.last_end());
-        }
-        let settings = &desk.gate.settings;
-        let (handshake, idle) = (settings.handshake.as_millis(), settings.idle.as_millis());
-        if let Some(closed) = self.closed {
-            return if since(closed) > LAST_ANSWERS_MS { Err(End::Closed) } else { Ok(()) };
-        }
-        if !self.authorised && u128::from(since(self.opened)) > handshake {
-            return Err(End::Handshake(settings.handshake.as_secs()));
-        }
-        if self.authorised && u128::from(since(self.heard)) > idle {
-            return Err(End::Silent(settings.idle.as_secs()));
-        }
-        if self.authorised && now >= self.measure_at {
-            self.measure_at = now + desk.gate.retarget_ms;
-            self.measure(key, desk);
-        }
-        if self.unread.bytes.is_empty() && self.unread.bytes.capacity() > 0 {
-            self.unread.bytes = Vec::new();
-        }
-        self.session.rest();
-        Ok(())
-    }
-
-    /// Why it ends, if it [may](Self::may_end).
-    pub(super) const fn last_end(&self) -> End {
-        if self.leaving.is_some() { End::Leaving } else { End::Closed }
-    }
-
-    /// Whether it has closed its side, or was told to come back, and everything is said.
-    pub(super) fn may_end(&self) -> bool {
-        let going = self.closed.is_some() || self.leaving.is_some();
-        let answered = self.unanswered == 0
-            && self.settled == 0
-            && self.logins == 0
-            && self.offering.is_none();
-        // Who was told to go loses what nobody has looked at yet.
-        let heard = !self.more || self.leaving.is_some();
-        going && answered && heard && self.wire.is_flushed()
-    }
-
-    fn measure(&mut self, key: Key, desk: &Desk) {
-        let waits = |since: u64| desk.now.saturating_sub(since) < RETARGET_WAIT_MS;
-        if !self.session.is_mining() || self.measuring_since.is_some_and(waits) {
-            return;
-        }
-        let row = self.session.measure(desk.now);
-        let memory = self.difficulty_memory.as_deref().cloned().unwrap_or_default();
-        let asked = desk.gate.difficulty.ask(self.number, row, memory, desk.reply_to(key));
-        self.measuring_since = asked.then_some(desk.now);
-    }
-
-    /// Tells the miner to come back; the shares it was credited are still answered.
-    pub(super) fn say_goodbye(&mut self, desk: &mut Desk) -> Result<(), End> {
-        if self.leaving.is_none() {
-            self.leaving = Some(desk.now);
-            self.session.reconnect(&Reconnect::default(), &mut desk.out);
-        }
-        self.send(desk)
-    }
-
-    /// Its end: what it had of the pool is given back. The seat is parked for its return.
-    pub(super) fn end(mut self, end: &End, desk: &mut Desk) {
-        tracing::debug!(peer = %self.peer, %end, "connection ended");
-        if matches!(end, End::Leaving | End::Dismissed(_)) {
-            // Closing on bytes nobody has read would take the last lines back from the miner.
-            self.wire.discard();
-            self.wire.close_write();
-        }
-        desk.gate.totals.add(&self.counted, self.session.counters());
-        if self.authorised {
-            desk.gate.totals.authorised_one_less();
-        }
-        if let Some(worker) = self.worker {
-            desk.gate.difficulty.ended(worker, self.session.measure(desk.now).current);
-        }
-        if let Some((_, record)) = self.offering.take() {
-            // Its miner is gone; its work is not.
-            desk.credit_of_nobody(*record);
-        }
-        if let Some(seat) = self.session.park() {
-            desk.gate.park(seat);
-        }
     }
 }

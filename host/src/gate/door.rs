@@ -1,6 +1,6 @@
 //! A door: one listener with its own policy, and who comes through it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use chimera_stratum::{Session, SessionConfig};
@@ -21,6 +21,13 @@ pub(crate) struct Door {
     pub session: SessionConfig,
     /// Present if the door speaks TLS.
     pub certificate: Option<Arc<Certificate>>,
+}
+
+impl Door {
+    /// Whether an address is a miner's, and not a proxy's, whose miners have others.
+    pub(crate) fn counts(&self, address: IpAddr) -> bool {
+        !self.settings.proxies.iter().any(|network| network.contains(address))
+    }
 }
 
 /// A socket that was let in, on its way to its shard.

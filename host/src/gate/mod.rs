@@ -4,35 +4,37 @@
 //! |---|---|
 //! | `door` | a listener with its own policy |
 //! | `shard` | one thread with a poll of its own, and some of the connections |
+//! | `desk` | what a shard's connections work with, and the way to the share log |
 //! | `connection` | a session with what the pool keeps beside it |
+//! | `admission` | who is let in |
+//! | `resume` | connections of another process |
 //! | `conduct` | what becomes of those who send what is refused |
 //! | `opening` | what a connection speaks, by its first bytes |
 //! | `wire` | its socket, with or without TLS |
 //! | `inbox` | what reaches a shard from other threads |
 
 mod addresses;
+mod admission;
 mod conduct;
 mod connection;
+mod desk;
 mod door;
 mod inbox;
 mod opening;
+mod resume;
 mod shard;
 mod slots;
 mod tls;
 mod totals;
 mod wire;
 
-use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr};
+use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use chimera_store::BanSource;
-use chimera_stratum::{Login, NotifyLine, Seat, Session, SessionId};
+use chimera_stratum::{Login, NotifyLine, Seat, SessionId};
 use chimera_work::{ExtranonceLease, Solution, SpaceExhausted};
-use mio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
@@ -47,15 +49,14 @@ use crate::health::Probe;
 use crate::policy::{AuthDesk, DifficultyDesk, Origin};
 use crate::recorder::Recorder;
 use crate::seats::Seats;
-use crate::upgrade::{Estate, Frozen, Handed};
+use crate::upgrade::Frozen;
 
-use addresses::AddressPlace;
-use door::Arrival;
+use admission::Place;
 use shard::Shard;
 use tls::Renewal;
 
 pub(crate) use addresses::{ConnectionCounts, customer};
-pub(crate) use conduct::Penalties;
+pub(crate) use conduct::{Penalties, RecordState};
 pub(crate) use door::{Door, Resumed};
 pub(crate) use inbox::{Answer, Inbox, Message, ReplyTo};
 pub(crate) use slots::Key;
@@ -64,12 +65,8 @@ pub(crate) use totals::Totals;
 
 /// After an accept that failed (usually: no file descriptor is left), milliseconds.
 const ACCEPT_PAUSE: u64 = 100;
-/// A vanished peer is noticed after about this even if nothing is sent to it.
-const KEEPALIVE: Duration = Duration::from_secs(60);
 /// Logins under way at once. Each may wait for an endpoint and for the ledger.
 pub(crate) const LOGINS_MAX: usize = 256;
-/// Who is refused may have said a few requests already; who says more loses the reason.
-const REFUSED_READS_MAX: usize = 8;
 const CERTIFICATE_ADVICE: &str = "The certificate read before stays in use. Replace both files by \
                                   ones that can be read and belong together; they are tried again \
                                   by themselves.";
@@ -131,6 +128,14 @@ pub(crate) struct Gate {
     pub certificates: Option<Probe>,
 }
 
+/// Between what can fail before miners are served, and serving them.
+pub(crate) struct Beginning {
+    /// Told when only the permission is missing.
+    pub ready: oneshot::Sender<()>,
+    /// Dropped if there will be none.
+    pub may_begin: oneshot::Receiver<()>,
+}
+
 /// A shard as others see it.
 #[derive(Debug)]
 pub(crate) struct ShardHandle {
@@ -141,15 +146,15 @@ pub(crate) struct ShardHandle {
 impl Gate {
     /// Lets miners in until told to leave; ends when the last connection has ended, or when a
     /// shard ends by itself. Told to freeze, it gives the connections back instead. `resumed`
-    /// are those of another process; `serving` is told when all shards run.
+    /// are those of another process.
     ///
     /// # Errors
-    /// When the system gives no poll, or a shard failed.
+    /// When the system gives no poll, a shard failed, or it may not begin.
     pub(crate) async fn serve(
         self: Arc<Self>,
         doors: Vec<(Arc<Door>, std::net::TcpListener)>,
         resumed: Vec<Resumed>,
-        serving: Option<oneshot::Sender<()>>,
+        beginning: Beginning,
     ) -> io::Result<Vec<Frozen>> {
         let mut shards = Vec::new();
         for number in 0..self.settings.threads {
@@ -168,6 +173,11 @@ impl Gate {
             let inbox = shards[nth % shards.len()].inbox();
             inbox.put(Message::Resumed(Box::new(resumed)));
         }
+        // Nobody waits for it in a test.
+        let _ = beginning.ready.send(());
+        if beginning.may_begin.await.is_err() {
+            return Err(io::Error::other("the process before this one goes on"));
+        }
         let (ended, mut ends) = mpsc::unbounded_channel();
         for (number, shard) in shards.into_iter().enumerate() {
             let ended = ended.clone();
@@ -180,10 +190,6 @@ impl Gate {
         }
         drop(ended);
         self.probe.healthy(now_ms());
-        if let Some(serving) = serving {
-            // Nobody waits for it in a test.
-            let _ = serving.send(());
-        }
         let mut renewals = tokio::time::interval(RENEW_INTERVAL);
         renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut jobs = self.jobs.clone();
@@ -221,21 +227,6 @@ impl Gate {
         Ok(frozen)
     }
 
-    /// Connections that were on their way from one shard to another.
-    fn collect_stragglers(&self, frozen: &mut Vec<Frozen>) {
-        let mut messages = Vec::new();
-        self.inboxes().for_each(|inbox| {
-            inbox.take(&mut messages);
-            for message in messages.drain(..) {
-                if let Message::Arrived(Arrival { socket, peer, door, .. }) = message {
-                    let session = Session::new(door.session, self.now_ms());
-                    let door = Arc::clone(&door.settings.name);
-                    frozen.push(Frozen::fresh(socket.into(), peer, door, session));
-                }
-            }
-        });
-    }
-
     fn tell_all(&self, message: impl Fn() -> Message) {
         self.inboxes().for_each(|inbox| inbox.put(message()));
     }
@@ -249,121 +240,11 @@ impl Gate {
         EPOCH_MS + u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX / 2)
     }
 
-    /// What another process left, ready to be served.
-    ///
-    /// # Errors
-    /// When its jobs are none.
-    pub(crate) fn resume(
-        self: &Arc<Self>,
-        estate: Estate,
-        doors: &[(Arc<Door>, std::net::TcpListener)],
-    ) -> anyhow::Result<Vec<Resumed>> {
-        let Estate { will, sockets, .. } = estate;
-        let Handed { jobs, newest } = will.jobs().context("the jobs cannot be read")?;
-        let (found, own) = (will.extranonce2_bytes, self.seats().layout().extranonce2_bytes());
-        anyhow::ensure!(
-            found == own,
-            "miners were told an extranonce2 of {found} bytes and stratum.extranonce2_bytes is \
-             {own}: restart the pool instead"
-        );
-        let newest = newest.map(|job| Arc::new(NotifyLine::new(job)));
-        let now = Instant::now();
-        for (state, age_ms) in will.parked {
-            let mut seats = self.seats();
-            let since = now.checked_sub(Duration::from_millis(age_ms)).unwrap_or(now);
-            let lease = seats.lease_again(state.extranonce1());
-            let seat = lease.and_then(|lease| Seat::restore(state, lease, seats.layout(), &jobs));
-            if let Some(seat) = seat {
-                seats.park(seat, since);
-            }
-        }
-        let mut resumed = Vec::with_capacity(sockets.len());
-        for (state, socket) in will.connections.into_iter().zip(sockets) {
-            let named = |door: &&(Arc<Door>, _)| *door.0.settings.name == *state.door;
-            let Some((door, _)) = doors.iter().find(named).or_else(|| doors.first()) else { break };
-            let seat = {
-                let mut seats = self.seats();
-                let layout = seats.layout();
-                state.session.seat().cloned().map(|seat| {
-                    let lease = seats.lease_again(seat.extranonce1());
-                    lease.and_then(|lease| Seat::restore(seat, lease, layout, &jobs))
-                })
-            };
-            // Without what it had, it is better off connecting again.
-            let (Some(place), Some(seat)) =
-                (Place::take(self), seat.map_or(Some(None), |seat| seat.map(Some)))
-            else {
-                tracing::warn!(peer = %state.peer, "a connection could not be taken over");
-                continue;
-            };
-            let session = Session::restore(
-                door.session,
-                state.session.clone(),
-                seat,
-                newest.clone(),
-                self.now_ms(),
-            );
-            let address = self.addresses.take(state.peer.ip(), 0);
-            let socket = TcpStream::from(socket);
-            resumed.push(Resumed {
-                socket,
-                state,
-                session,
-                door: Arc::clone(door),
-                place,
-                address,
-            });
-        }
-        Ok(resumed)
-    }
-
-    /// Lets a socket in, or refuses it with a word.
-    fn admit(
-        self: &Arc<Self>,
-        socket: TcpStream,
-        peer: SocketAddr,
-        door: Arc<Door>,
-    ) -> Option<Arrival> {
-        let Some(place) = Place::take(self) else {
-            tracing::debug!(%peer, "refused: pool full");
-            refuse(socket, &format!("pool full: {} miners are connected", self.miners_max));
-            return None;
-        };
-        let proxied = door.settings.proxies.iter().any(|network| network.contains(peer.ip()));
-        let address = match proxied {
-            true => None,
-            false => match self.place_for(peer.ip(), &door) {
-                Ok(address) => Some(address),
-                Err(why) => {
-                    tracing::debug!(%peer, why, "refused");
-                    refuse(socket, &why);
-                    return None;
-                }
-            },
-        };
-        tune(&socket);
-        self.probe.healthy(now_ms());
-        Some(Arrival { socket, peer, door, place, address })
-    }
-
-    /// A place for one more connection of an address, or why there is none.
-    fn place_for(&self, address: IpAddr, door: &Door) -> Result<AddressPlace, String> {
-        if let Some(why) = self.bans.refusal(address) {
-            return Err(why);
-        }
-        let most = door.settings.per_address_max;
-        let place = self.addresses.take(address, most);
-        place.ok_or_else(|| format!("your address has all the connections it may have ({most})"))
-    }
-
-    /// A connection was closed for its conduct; an address of which that is said too often is
-    /// banned.
-    fn dropped_for_conduct(&self, address: IpAddr) {
-        let rules = &self.settings.conduct;
-        if lock(&self.penalties.drops).note(address, rules, self.now_ms()) {
-            let reason = format!("closed {} times for refused requests", rules.ban_after);
-            self.bans.ban(address, rules.ban.as_secs(), &reason, BanSource::Conduct);
-        }
+    /// The nonce space is used up.
+    fn no_seat(&self, error: &SpaceExhausted) {
+        let advice = "Miners are let in again with the next block. If this is no attack, run \
+                      another instance (stratum.instance).";
+        self.probe.warning(error, advice, now_ms());
     }
 
     /// Looks whether certificates have changed.
@@ -444,16 +325,17 @@ impl Gate {
     }
 
     /// Records and hands in a possible block; its finder is told when that is done, with its
-    /// number among the blocks of that connection.
+    /// number among the blocks of that connection. `found` is when its bytes were read.
     fn offer(
         self: &Arc<Self>,
         solution: Box<Solution>,
         inbox: Arc<Inbox>,
         finder: Key,
         number: u32,
+        found: Instant,
     ) {
         let seq = self.recorder.seq_before_next();
-        let (candidates, found) = (Arc::clone(&self.candidates), Instant::now());
+        let candidates = Arc::clone(&self.candidates);
         let offering = async move {
             candidates.offer(&solution, seq, found).await;
             inbox.put(Message::Offered(finder, number));
@@ -471,6 +353,11 @@ impl Gate {
         self.seats().lease().ok()
     }
 
+    /// Takes back a part of the nonce space that came to nothing.
+    fn give_back(&self, lease: ExtranonceLease) {
+        self.seats().give_back(lease);
+    }
+
     /// Keeps the seat of a connection that ended.
     fn park(&self, seat: Seat) {
         self.seats().park(seat, Instant::now());
@@ -481,56 +368,8 @@ impl Gate {
     }
 }
 
-/// One of the places `pool.max_miners` grants; free again when dropped.
-pub(crate) struct Place(Arc<Gate>);
-
-impl std::fmt::Debug for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Place")
-    }
-}
-
-impl Place {
-    fn take(gate: &Arc<Gate>) -> Option<Self> {
-        let connected = &gate.totals.connected;
-        connected
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| {
-                (count < gate.miners_max).then_some(count + 1)
-            })
-            .ok()
-            .map(|_| Self(Arc::clone(gate)))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.totals.connected.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// Tells a miner that there is no place: every miner reads one line as the answer to its
-/// first request. Nothing is waited for.
-fn refuse(mut socket: TcpStream, why: &str) {
-    let text = serde_json::to_string(why).expect("a text is JSON");
-    let line = format!("{{\"id\":1,\"result\":null,\"error\":[20,{text},null]}}\n");
-    // Closing on bytes nobody has read would take the line back from the peer.
-    let mut heard = [0; 2048];
-    let mut more = || socket.read(&mut heard).is_ok_and(|count| count == heard.len());
-    let _ = (0..REFUSED_READS_MAX).find(|_| !more());
-    // A peer that does not take its line is closed all the same.
-    let _ = socket.write(line.as_bytes());
-    let _ = socket.shutdown(std::net::Shutdown::Write);
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn tune(socket: &TcpStream) {
-    let keepalive = socket2::TcpKeepalive::new().with_time(KEEPALIVE);
-    // Neither is worth refusing a miner for.
-    let _ = socket.set_nodelay(true);
-    let _ = socket2::SockRef::from(socket).set_tcp_keepalive(&keepalive);
 }
 
 fn random_session_id() -> SessionId {

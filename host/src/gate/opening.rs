@@ -42,8 +42,18 @@ pub(super) struct Opening {
 
 impl Opening {
     pub(super) fn new(door: &Door, peer: SocketAddr) -> Self {
-        let proxied = door.settings.proxies.iter().any(|network| network.contains(peer.ip()));
+        let proxied = !door.counts(peer.ip());
         Self { proxied, tls: door.settings.tls, encrypted: false }
+    }
+
+    /// Goes on where another process was.
+    pub(super) fn resume(door: &Door, awaits_header: bool) -> Self {
+        Self { proxied: awaits_header, tls: door.settings.tls, encrypted: false }
+    }
+
+    /// Whether a PROXY header must still come.
+    pub(super) const fn awaits_header(&self) -> bool {
+        self.proxied
     }
 
     /// From here on the bytes are what TLS had in it.

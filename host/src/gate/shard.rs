@@ -7,27 +7,21 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chimera_store::ShareRecord;
-use chimera_stratum::{LineBuffer, NotifyLine, Outbox};
 use mio::event::Event;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 
 use super::connection::{Connection, End};
+use super::desk::Desk;
 use super::door::{Arrival, Door};
-use super::inbox::{Inbox, Message, ReplyTo};
+use super::inbox::{Inbox, Message};
 use super::slots::{Key, Slots};
 use super::{ACCEPT_PAUSE, Gate};
-use crate::clock::now_ms;
 use crate::recorder::Fate;
 use crate::upgrade::Frozen;
 
-/// One read; a hundred submits.
-const INPUT_BYTES: usize = 16 * 1024;
 /// Events taken from the system at once.
 const EVENTS_MAX: usize = 1024;
-/// Shares judged before they are handed to the share log.
-const CREDITS_MAX: usize = 4096;
 /// Connections given new work before others get a turn: their answers must not wait for a
 /// job to reach everybody.
 const JOBS_A_TURN: usize = 64;
@@ -48,63 +42,6 @@ const FREEZE_LOOK: Duration = Duration::from_millis(5);
 const WAKER: Token = Token(0);
 const FIRST_LISTENER: usize = 1;
 const FIRST_CONNECTION: usize = 1024;
-
-/// What a shard's connections work with, one after another.
-pub(super) struct Desk {
-    pub(super) gate: Arc<Gate>,
-    pub(super) inbox: Arc<Inbox>,
-    pub(super) lines: LineBuffer,
-    pub(super) out: Outbox,
-    /// Milliseconds since the gate was opened: for deadlines. Never jumps.
-    pub(super) now: u64,
-    /// Milliseconds since the Unix epoch: for records.
-    pub(super) wall_ms: u64,
-    pub(super) job: Option<Arc<NotifyLine>>,
-    /// Counts the jobs, so that a connection knows whether it has the newest.
-    pub(super) job_number: u64,
-    /// Judged in this turn.
-    credits: Vec<ShareRecord>,
-    /// Whose shares wait for the disk, in the order they were handed in.
-    awaiting: VecDeque<(Key, u32)>,
-    /// The share log takes no more for now.
-    full: bool,
-}
-
-impl Desk {
-    pub(super) fn reply_to(&self, key: Key) -> ReplyTo {
-        ReplyTo { inbox: Arc::clone(&self.inbox), key }
-    }
-
-    /// Whether shares have to wait outside, in the miners' sockets.
-    pub(super) const fn is_full(&self) -> bool {
-        self.full || self.credits.len() >= CREDITS_MAX
-    }
-
-    pub(super) fn credit(&mut self, record: ShareRecord, key: Key) {
-        self.credits.push(record);
-        match self.awaiting.back_mut() {
-            Some((last, count)) if *last == key => *count += 1,
-            _ => self.awaiting.push_back((key, 1)),
-        }
-    }
-
-    /// The share of a connection that has ended.
-    pub(super) fn credit_of_nobody(&mut self, record: ShareRecord) {
-        self.credit(record, Key { index: u32::MAX, turn: u32::MAX });
-    }
-
-    /// Hands what was judged to the share log.
-    pub(super) fn hand_in(&mut self) {
-        if !self.credits.is_empty() {
-            self.full = !self.gate.recorder.add(&mut self.credits, &self.inbox);
-        }
-    }
-
-    fn look_at_the_clock(&mut self) {
-        self.now = self.gate.now_ms();
-        self.wall_ms = now_ms();
-    }
-}
 
 struct Entrance {
     door: Arc<Door>,
@@ -128,6 +65,8 @@ pub(super) struct Shard {
     settled: Vec<Key>,
     settled_durable: bool,
     sweep_at: u64,
+    /// Which of the operator's bans everybody was compared with.
+    bans_heeded: u64,
     accept_at: u64,
     leaving: bool,
     freezing_since: Option<u64>,
@@ -155,19 +94,7 @@ impl Shard {
             )?;
             entrances.push(Entrance { door, listener, knocking: true });
         }
-        let desk = Desk {
-            inbox: Arc::new(Inbox::new(waker)),
-            lines: LineBuffer::with_capacity(INPUT_BYTES),
-            out: Outbox::default(),
-            now: gate.now_ms(),
-            wall_ms: now_ms(),
-            job: None,
-            job_number: 0,
-            credits: Vec::with_capacity(CREDITS_MAX),
-            awaiting: VecDeque::new(),
-            full: false,
-            gate,
-        };
+        let desk = Desk::new(gate, Arc::new(Inbox::new(waker)));
         Ok(Self {
             number,
             poll,
@@ -178,6 +105,7 @@ impl Shard {
             settled: Vec::new(),
             settled_durable: true,
             sweep_at: desk.now + SWEEP_MS,
+            bans_heeded: 0,
             accept_at: 0,
             leaving: false,
             freezing_since: None,
@@ -225,7 +153,7 @@ impl Shard {
             if self.desk.gate.leaving.is_cancelled() && !self.leaving {
                 self.leave();
             }
-            if self.leaving && self.slots.len() == 0 && self.desk.credits.is_empty() {
+            if self.leaving && self.slots.len() == 0 && !self.desk.has_credits() {
                 return Ok(Vec::new());
             }
         }
@@ -236,7 +164,7 @@ impl Shard {
     fn freeze(&mut self) -> Option<Vec<Frozen>> {
         let since = *self.freezing_since.get_or_insert(self.desk.now);
         self.desk.hand_in();
-        let mut under_way = !self.desk.credits.is_empty();
+        let mut under_way = self.desk.has_credits();
         for index in 0..self.slots.end() {
             let Some(key) = self.slots.key_at(index) else { continue };
             self.with(key, |connection, desk| match connection.may_freeze() {
@@ -263,7 +191,7 @@ impl Shard {
                 connection.end(&End::Leaving, &mut self.desk);
             }
         }
-        self.desk.gate.recorder.add_last(&mut self.desk.credits, &self.desk.inbox);
+        self.desk.hand_in_all();
         Some(frozen)
     }
 
@@ -273,7 +201,7 @@ impl Shard {
             return FREEZE_LOOK;
         }
         let busy = self.publishing.is_some()
-            || !self.desk.full && !self.ready.is_empty()
+            || !self.desk.is_shut() && !self.ready.is_empty()
             || self.desk.now >= self.accept_at
                 && !self.leaving
                 && self.entrances.iter().any(|entrance| entrance.knocking);
@@ -288,9 +216,15 @@ impl Shard {
                 self.publishing = Some(0);
             }
             Message::Fate(fate) => self.distribute(fate),
-            Message::Room => self.desk.full = false,
-            Message::Arrived(arrival) => self.seat(Connection::new(arrival, &self.desk)),
-            Message::Resumed(resumed) => self.seat(Connection::resume(*resumed, &self.desk)),
+            Message::Room => self.desk.open(),
+            Message::Arrived(arrival) => {
+                let key = self.seat(Connection::new(arrival, &self.desk));
+                // It may have been on its way while everybody was compared.
+                self.with(key, Connection::heed_bans);
+            }
+            Message::Resumed(resumed) => {
+                self.seat(Connection::resume(*resumed, &self.desk));
+            }
             Message::Answer(key, answer) => {
                 self.with(key, |connection, desk| {
                     connection.deliver(answer, desk);
@@ -315,13 +249,8 @@ impl Shard {
             self.settled_durable = durable;
         }
         while count > 0 {
-            let Some((key, waiting)) = self.desk.awaiting.front_mut() else { return };
-            let (key, share) = (*key, count.min(*waiting));
-            *waiting -= share;
+            let Some((key, share)) = self.desk.settle_oldest(count) else { return };
             count -= share;
-            if *waiting == 0 {
-                self.desk.awaiting.pop_front();
-            }
             let Some(mut connection) = self.slots.take(key) else { continue };
             // Written when all fates are known: one write for a miner with many shares.
             if connection.settle(share) {
@@ -365,7 +294,7 @@ impl Shard {
             if self.desk.is_full() {
                 self.desk.hand_in();
             }
-            if self.desk.full {
+            if self.desk.is_shut() {
                 return;
             }
             let Some(key) = self.ready.pop_front() else { return };
@@ -429,11 +358,13 @@ impl Shard {
         let gate = Arc::clone(&self.desk.gate);
         match gate.shard_for_next(self.number, IMBALANCE) {
             Some(other) => other.put(Message::Arrived(arrival)),
-            None => self.seat(Connection::new(arrival, &self.desk)),
+            None => {
+                self.seat(Connection::new(arrival, &self.desk));
+            }
         }
     }
 
-    fn seat(&mut self, connection: Connection) {
+    fn seat(&mut self, connection: Connection) -> Key {
         let key = self.slots.reserve();
         let mut connection = Box::new(connection);
         let token = Token(FIRST_CONNECTION + key.index as usize);
@@ -445,15 +376,25 @@ impl Shard {
         if self.leaving {
             self.with(key, Connection::say_goodbye);
         }
+        key
     }
 
     fn sweep(&mut self) {
         self.sweep_at = self.desk.now + SWEEP_MS;
+        self.desk.rest();
         for index in 0..self.slots.end() {
             let Some((key, connection)) = self.slots.get_mut(index) else { continue };
             // Most have nothing to do; those are not even taken out.
             if let Err(end) = connection.sweep(key, &mut self.desk) {
                 self.with(key, |_, _| Err(end));
+            }
+        }
+        let bans = self.desk.gate.bans.operators_changes();
+        if self.bans_heeded != bans {
+            self.bans_heeded = bans;
+            for index in 0..self.slots.end() {
+                let Some(key) = self.slots.key_at(index) else { continue };
+                self.with(key, Connection::heed_bans);
             }
         }
     }

@@ -14,6 +14,8 @@ pub(crate) struct Totals {
     pub authorised: AtomicU32,
     /// See [`Counters::accepted`].
     pub accepted: AtomicU64,
+    /// See [`Counters::uncredited`].
+    pub uncredited: AtomicU64,
     /// See [`Counters::stale`].
     pub stale: AtomicU64,
     /// See [`Counters::duplicate`].
@@ -24,6 +26,35 @@ pub(crate) struct Totals {
     pub invalid: AtomicU64,
     /// See [`Counters::not_stored`].
     pub not_stored: AtomicU64,
+    /// What became of those who sent what is refused.
+    pub conduct: ConductTotals,
+}
+
+/// The steps of the ladder, since the start.
+#[derive(Debug, Default)]
+pub(crate) struct ConductTotals {
+    /// Miners told that much of what they send is refused.
+    pub warned: AtomicU64,
+    /// Connections closed for it.
+    pub dropped: AtomicU64,
+    /// Addresses banned for it.
+    pub banned: AtomicU64,
+    /// Connections not let in, because their address was banned.
+    pub refused: AtomicU64,
+}
+
+impl ConductTotals {
+    /// By the word used in the API and in metrics.
+    pub(crate) fn by_step(&self) -> BTreeMap<String, u64> {
+        [
+            ("warned", &self.warned),
+            ("dropped", &self.dropped),
+            ("banned", &self.banned),
+            ("refused", &self.refused),
+        ]
+        .map(|(step, count)| (step.to_owned(), count.load(Ordering::Relaxed)))
+        .into()
+    }
 }
 
 impl Totals {
@@ -31,6 +62,7 @@ impl Totals {
     pub(crate) fn by_verdict(&self) -> BTreeMap<String, u64> {
         [
             ("accepted", &self.accepted),
+            ("uncredited", &self.uncredited),
             ("stale", &self.stale),
             ("duplicate", &self.duplicate),
             ("low-difficulty", &self.low_difficulty),
@@ -59,6 +91,7 @@ impl Totals {
             }
         };
         add(&self.accepted, before.accepted, now.accepted);
+        add(&self.uncredited, before.uncredited, now.uncredited);
         add(&self.stale, before.stale, now.stale);
         add(&self.duplicate, before.duplicate, now.duplicate);
         add(&self.low_difficulty, before.low_difficulty, now.low_difficulty);

@@ -32,12 +32,15 @@ pub struct NullPlan {
     pub job_every: Option<Duration>,
     /// The share difficulty it tells.
     pub difficulty: f64,
+    /// Writes each answer by itself, as a simple server would, and not all that a read brought at
+    /// once.
+    pub plain: bool,
 }
 
 impl NullPlan {
     /// One thread, one job for ever, at a difficulty every hash meets.
     pub const fn new(listen: SocketAddr) -> Self {
-        Self { listen, threads: 1, job_every: None, difficulty: 1e-10 }
+        Self { listen, threads: 1, job_every: None, difficulty: 1e-10, plain: false }
     }
 }
 
@@ -64,9 +67,10 @@ impl NullServer {
         let address = listener.local_addr()?;
         let stop = Arc::new(AtomicBool::new(false));
         let mut server = Self { address, stop, threads: Vec::new() };
+        let began = Instant::now();
         for number in 0..plan.threads.max(1) {
             let (listener, stop) = (listener.try_clone()?, Arc::clone(&server.stop));
-            let script = Script::new(plan, number);
+            let script = Script::new(plan, number, began);
             let answerer = Answerer::new(TcpListener::from_std(listener), script)?;
             server.threads.push(std::thread::spawn(move || answerer.run(&stop)));
         }
@@ -96,17 +100,35 @@ impl Drop for NullServer {
 /// What is said besides yes.
 #[derive(Debug)]
 struct Script {
+    plain: bool,
     difficulty: f64,
     job_every: Option<Duration>,
     jobs: u64,
+    /// When the threads began, together: a new block is everywhere at once.
+    began: Instant,
     /// No two connections have the same part of the nonce space.
     extranonce1: u32,
 }
 
 impl Script {
-    const fn new(plan: &NullPlan, thread: u32) -> Self {
-        let NullPlan { difficulty, job_every, .. } = *plan;
-        Self { difficulty, job_every, jobs: 1, extranonce1: thread << 24 }
+    const fn new(plan: &NullPlan, thread: u32, began: Instant) -> Self {
+        let NullPlan { difficulty, job_every, plain, .. } = *plan;
+        Self { plain, difficulty, job_every, jobs: 1, began, extranonce1: thread << 24 }
+    }
+
+    /// Until the next block.
+    fn until_due(&self) -> Option<Duration> {
+        let jobs = u32::try_from(self.jobs).unwrap_or(u32::MAX);
+        Some(self.job_every?.saturating_mul(jobs).saturating_sub(self.began.elapsed()))
+    }
+
+    fn is_due(&self) -> bool {
+        self.until_due().is_some_and(|left| left.is_zero())
+    }
+
+    /// How long nothing needs to be done.
+    fn patience(&self) -> Duration {
+        self.until_due().map_or(TICK, |left| left.min(TICK))
     }
 
     fn job(&self) -> String {
@@ -170,9 +192,8 @@ impl Answerer {
     fn run(mut self, stop: &AtomicBool) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
         let mut buffer = vec![0; READ_BYTES];
-        let mut last_job = Instant::now();
         while !stop.load(Ordering::Relaxed) {
-            match self.poll.poll(&mut events, Some(TICK)) {
+            match self.poll.poll(&mut events, Some(self.script.patience())) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
@@ -184,10 +205,7 @@ impl Answerer {
                     self.happened(event, &mut buffer);
                 }
             }
-            if let Some(every) = self.script.job_every
-                && last_job.elapsed() >= every
-            {
-                last_job += every;
+            if self.script.is_due() {
                 self.new_job();
             }
         }
@@ -232,12 +250,23 @@ impl Answerer {
                 Ok(Got::Last(bytes)) => (bytes, gone && bytes > 0),
                 Ok(Got::Closed) | Err(_) => return self.forget(index),
             };
-            let used = self.answer(index, &buffer[..bytes]);
+            let most = if self.script.plain { 1 } else { usize::MAX };
+            let mut used = 0;
+            loop {
+                let answered = self.answer(index, &buffer[used..bytes], most);
+                used += answered;
+                let Some(peer) = &mut self.peers[index] else { return };
+                let sent = peer.link.write(&self.out);
+                self.out.clear();
+                if sent.is_err() {
+                    return self.forget(index);
+                }
+                if answered == 0 || !self.script.plain {
+                    break;
+                }
+            }
             let Some(peer) = &mut self.peers[index] else { return };
-            let kept = peer.link.keep(&buffer[used..bytes]);
-            let sent = peer.link.write(&self.out);
-            self.out.clear();
-            if kept.is_err() || sent.is_err() {
+            if peer.link.keep(&buffer[used..bytes]).is_err() {
                 return self.forget(index);
             }
             if !more || (used == 0 && gone) {
@@ -246,11 +275,12 @@ impl Answerer {
         }
     }
 
-    /// Answers all whole lines into `out`; how many bytes they were.
-    fn answer(&mut self, index: usize, bytes: &[u8]) -> usize {
+    /// Answers whole lines, at most so many, into `out`; how many bytes they were.
+    fn answer(&mut self, index: usize, bytes: &[u8], most: usize) -> usize {
         let Some(peer) = &mut self.peers[index] else { return 0 };
         let mut used = 0;
-        while let Some(end) = bytes[used..].iter().position(|byte| *byte == b'\n') {
+        for _ in 0..most {
+            let Some(end) = bytes[used..].iter().position(|byte| *byte == b'\n') else { break };
             let line = &bytes[used..used + end];
             used += end + 1;
             let id = id(line);

@@ -29,20 +29,10 @@ pub(super) fn cpu_s(pid: u32) -> Option<f64> {
 
 /// Makes room for so many connections; how many files the system allows when it does not.
 pub(super) fn raise_open_files(connections: u64) -> Result<(), u64> {
-    use rustix::process::{Resource, getrlimit, setrlimit};
     /// Standard streams, /proc, event queues.
     const OTHER_FILES: u64 = 64;
-    let needed = connections + OTHER_FILES;
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current.is_some_and(|current| current < needed) {
-        let before = limit.current;
-        limit.current = limit.maximum.map_or(Some(needed), |maximum| Some(maximum.min(needed)));
-        if setrlimit(Resource::Nofile, limit).is_err() {
-            limit.current = before;
-        }
-    }
-    let allowed = limit.current.unwrap_or(u64::MAX);
-    if allowed >= needed { Ok(()) } else { Err(allowed.saturating_sub(OTHER_FILES)) }
+    let allowed = crate::open_files::allow(connections + OTHER_FILES);
+    allowed.map_err(|allowed| allowed.saturating_sub(OTHER_FILES))
 }
 
 #[cfg(test)]

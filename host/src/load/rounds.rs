@@ -18,12 +18,13 @@ struct NullChild {
 }
 
 impl NullChild {
-    fn start(program: &Path, threads: u32) -> Result<Self, LoadError> {
+    fn start(program: &Path, threads: u32, plain: bool) -> Result<Self, LoadError> {
         let failed = |why: String| LoadError::Null(why);
         let threads = threads.to_string();
         let mut child = Command::new(program)
             .args(["load", "null", "--listen", "127.0.0.1:0", "--child", "--json"])
             .args(["--threads", &threads])
+            .args(plain.then_some("--plain"))
             // It ends when this pipe does, however we end.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -73,7 +74,8 @@ impl Compared {
     }
 }
 
-/// Runs a plan in turns against a null server, which `program` can become, and the pool.
+/// Runs a plan in turns against a null server, which `program` can become, and the pool. A
+/// `plain` one writes each answer by itself.
 ///
 /// # Errors
 /// As [`run`]; and when the null server does not start.
@@ -81,9 +83,10 @@ pub fn compare(
     plan: &LoadPlan,
     rounds: u32,
     program: &Path,
+    plain: bool,
     stop: &AtomicBool,
 ) -> Result<Compared, LoadError> {
-    let child = NullChild::start(program, plan.threads)?;
+    let child = NullChild::start(program, plan.threads, plain)?;
     let null_plan = LoadPlan { pool: child.address, pid: Some(child.child.id()), ..plan.clone() };
     let (mut nulls, mut pools) = (Vec::new(), Vec::new());
     for round in 0..rounds.max(1) {
@@ -97,13 +100,15 @@ pub fn compare(
     Ok(Compared {
         null_per_s: rates(&nulls),
         pool_per_s: rates(&pools),
-        null: median(nulls),
-        pool: median(pools),
+        null: median(nulls, true),
+        pool: median(pools, false),
     })
 }
 
-fn median(mut reports: Vec<LoadReport>) -> LoadReport {
+/// Of an even number the upper or the lower one: for the null server the upper, for the pool the
+/// lower, or the ratio would be better than it was.
+fn median(mut reports: Vec<LoadReport>, upper: bool) -> LoadReport {
     reports.sort_by(|a, b| a.accepted_per_s().total_cmp(&b.accepted_per_s()));
-    // The lower one of an even number: nothing is made better than it was.
-    reports.swap_remove((reports.len() - 1) / 2)
+    let place = if upper { reports.len() / 2 } else { (reports.len() - 1) / 2 };
+    reports.swap_remove(place)
 }

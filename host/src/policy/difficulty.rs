@@ -11,6 +11,7 @@ use chimera_plugin::{Batch, CallBundle, DifficultyStrategy, Digest, Hello, Plugi
 use chimera_pow::Difficulty;
 use chimera_stratum::{DifficultyLimits, Login, Measure};
 use chimera_work::WorkerId;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -38,7 +39,7 @@ const NATIVE: &str = "The pool's own vardiff decides (a share every three second
 
 /// What a strategy wants to see again of a session. Words mean something only to the
 /// component that wrote them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Memory {
     of: Option<Digest>,
     words: Vec<u64>,

@@ -2,6 +2,7 @@
 //! only has to keep shares coming at a rate that costs neither side much.
 
 use chimera_stratum::Measure;
+use serde::{Deserialize, Serialize};
 
 /// A share every three seconds: what the shipped component aims at by default.
 const SHARE_EVERY_MS: u64 = 3_000;
@@ -16,7 +17,7 @@ const GROWTH_MAX: u64 = 16;
 const SILENCE: u64 = 4;
 
 /// What is remembered of a session since its difficulty last changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Watched {
     elapsed_ms: u64,
     shares: u64,

@@ -12,9 +12,12 @@ use chimera_stratum::{Jobs, SeatState, Session, SessionState, Unread};
 use chimera_work::{Commitment, Job, JobId, SequenceState, Template, WorkerId};
 use serde::{Deserialize, Serialize};
 
+use crate::gate::RecordState;
+use crate::policy::Memory;
+
 /// Changes with every change of what is written; another number is refused before anything
 /// is frozen.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// What is left, with the sockets.
 #[derive(Debug)]
@@ -52,6 +55,10 @@ pub(crate) struct ConnectionState {
     pub(crate) door: String,
     /// Whether its first bytes have shown that it speaks Stratum.
     pub(crate) mining: bool,
+    /// Whether a PROXY header must still come.
+    pub(crate) awaits_header: bool,
+    /// Whether it counts for its address.
+    pub(crate) counted: bool,
     pub(crate) session: SessionState,
     unread: String,
     skipping: bool,
@@ -61,6 +68,8 @@ pub(crate) struct ConnectionState {
     pub(crate) authorised: bool,
     pub(crate) worker: Option<u32>,
     pub(crate) accounts: Vec<String>,
+    pub(crate) conduct: RecordState,
+    pub(crate) difficulty_memory: Option<Memory>,
 }
 
 impl ConnectionState {
@@ -80,6 +89,8 @@ pub(crate) struct Frozen {
     pub(crate) peer: SocketAddr,
     pub(crate) door: Arc<str>,
     pub(crate) mining: bool,
+    pub(crate) awaits_header: bool,
+    pub(crate) counted: bool,
     pub(crate) session: Session,
     /// The gate's time when it was frozen.
     pub(crate) now_ms: u64,
@@ -90,6 +101,8 @@ pub(crate) struct Frozen {
     pub(crate) authorised: bool,
     pub(crate) worker: Option<WorkerId>,
     pub(crate) accounts: Vec<String>,
+    pub(crate) conduct: RecordState,
+    pub(crate) difficulty_memory: Option<Box<Memory>>,
 }
 
 impl Frozen {
@@ -105,6 +118,8 @@ impl Frozen {
             peer,
             door,
             mining: false,
+            awaits_header: false,
+            counted: false,
             session,
             now_ms: 0,
             unread: Unread::default(),
@@ -114,6 +129,8 @@ impl Frozen {
             authorised: false,
             worker: None,
             accounts: Vec::new(),
+            conduct: RecordState::default(),
+            difficulty_memory: None,
         }
     }
 
@@ -123,6 +140,8 @@ impl Frozen {
             peer: self.peer,
             door: self.door.as_ref().to_owned(),
             mining: self.mining,
+            awaits_header: self.awaits_header,
+            counted: self.counted,
             session: self.session.state(self.now_ms, jobs)?,
             unread: hex::encode(&self.unread.bytes),
             skipping: self.unread.skipping,
@@ -132,6 +151,8 @@ impl Frozen {
             authorised: self.authorised,
             worker: self.worker.map(|worker| worker.0),
             accounts: self.accounts,
+            conduct: self.conduct,
+            difficulty_memory: self.difficulty_memory.map(|memory| *memory),
         };
         Some((state, self.socket))
     }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::net::Shutdown;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -17,20 +18,24 @@ use super::transfer::{receive, receive_sockets, send, send_sockets};
 
 /// Tells a process that its standard input is the old one. Not named as settings are.
 const HEIR: &str = "POOL_UPGRADE_HEIR";
-/// To read its settings; a new binary may be on a slow disk.
+/// To read its settings, and to try components, certificates and nodes.
 const READY_MAX: Duration = Duration::from_secs(30);
 /// To open the ledger and the chain, compile components, and go on.
 const HEALTHY_MAX: Duration = Duration::from_secs(60);
+/// To answer that; the old process waits for nothing else.
+const YOURS_MAX: Duration = Duration::from_secs(10);
 
 /// What the heir says.
 #[derive(Debug, Serialize, Deserialize)]
 enum Word {
     /// It has read its settings and can take over.
     Ready { format: u32, schema: i64, version: String },
-    /// It goes on with the estate.
+    /// Everything is open; it goes on with the estate when told that it is its own.
     Healthy,
     /// It cannot.
     Failed(String),
+    /// The old process's last one: it will not go on.
+    Yours,
 }
 
 /// The new process, as the old one sees it. Ended when dropped, unless it took over.
@@ -67,7 +72,7 @@ impl Heir {
                 newest_schema()
             ),
             Word::Failed(cause) => anyhow::bail!("the new process says: {cause}"),
-            Word::Healthy => anyhow::bail!("the new process is none of this program"),
+            Word::Healthy | Word::Yours => anyhow::bail!("the new process is none of this program"),
         }
     }
 
@@ -87,11 +92,16 @@ impl Heir {
         send_sockets(&self.socket, &estate.sockets).context("the connections do not go over")?;
         match self.hear(HEALTHY_MAX).context("the new process did not become healthy")? {
             Word::Healthy => {
+                // From here on it may answer miners, so this process must not: one of the two,
+                // whatever the clocks say.
+                send(&self.socket, &Word::Yours).context("the new process has just ended")?;
                 self.took_over = true;
                 Ok(())
             }
             Word::Failed(cause) => anyhow::bail!("the new process says: {cause}"),
-            Word::Ready { .. } => anyhow::bail!("the new process is none of this program"),
+            Word::Ready { .. } | Word::Yours => {
+                anyhow::bail!("the new process is none of this program")
+            }
         }
     }
 
@@ -115,6 +125,12 @@ impl Drop for Heir {
             let _ = self.child.wait();
         }
     }
+}
+
+/// Whether the other side has ended.
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), UnexpectedEof | BrokenPipe | ConnectionReset)
 }
 
 /// The old process, as the new one sees it.
@@ -147,11 +163,31 @@ impl Testator {
         Ok(Estate { will, listeners, sockets })
     }
 
-    /// Says that this process goes on: from here on the old one is gone.
-    pub(crate) fn healthy(&self) {
-        if let Err(error) = send(&self.0, &Word::Healthy) {
-            // It would have ended this one first, had it meant to go on.
-            tracing::warn!(%error, "the old process has ended before it heard");
+    /// Says that this process can go on, and waits until it may. Blocks.
+    ///
+    /// # Errors
+    /// When the old process says something else, or nothing although it is there.
+    pub(crate) fn claim(&self) -> anyhow::Result<()> {
+        let claimed = self.ask_for_it();
+        if claimed.is_err() {
+            // A `yours` that comes too late must fail, not be left unread.
+            let _ = self.0.shutdown(Shutdown::Both);
+        }
+        claimed
+    }
+
+    fn ask_for_it(&self) -> anyhow::Result<()> {
+        self.0.set_read_timeout(Some(YOURS_MAX))?;
+        let word = send(&self.0, &Word::Healthy).and_then(|()| receive(&self.0));
+        match word {
+            Ok(Word::Yours) => Ok(()),
+            Ok(word) => anyhow::bail!("the old process says {word:?}"),
+            Err(error) if is_gone(&error) => {
+                // It would have ended this one first, had it meant to go on.
+                tracing::warn!(%error, "the old process has ended before it heard");
+                Ok(())
+            }
+            Err(error) => Err(error).context("the old process does not let go"),
         }
     }
 
@@ -159,5 +195,41 @@ impl Testator {
     pub(crate) fn failed(&self, cause: &str) {
         // The old process notices the end as well.
         let _ = send(&self.0, &Word::Failed(cause.to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes of a claim that is answered so, and the old process's end of the socket.
+    fn claimed(answer: impl FnOnce(UnixStream) -> Option<UnixStream>) -> anyhow::Result<()> {
+        let (old, new) = UnixStream::pair()?;
+        let claim = std::thread::spawn(move || {
+            let testator = Testator(new);
+            // Its end may stay open elsewhere, as a process's standard input does.
+            let elsewhere = testator.0.try_clone();
+            (testator.claim(), elsewhere)
+        });
+        let Word::Healthy = receive(&old)? else { panic!("it says that it is healthy") };
+        let old = answer(old);
+        let (claimed, elsewhere) = claim.join().expect("no panic");
+        if claimed.is_err() {
+            let late = old.map(|old| send(&old, &Word::Yours));
+            assert!(late.is_none_or(|late| late.is_err()), "nobody is there for it any more");
+        }
+        drop(elsewhere);
+        claimed
+    }
+
+    #[test]
+    fn the_old_process_lets_go_or_the_heir_does() {
+        let yours = claimed(|old| send(&old, &Word::Yours).is_ok().then_some(old));
+        assert!(yours.is_ok(), "{yours:?}");
+        let dead = claimed(|_| None);
+        assert!(dead.is_ok(), "it would have ended this one first: {dead:?}");
+        let other =
+            claimed(|old| send(&old, &Word::Failed("no".to_owned())).is_ok().then_some(old));
+        assert!(other.is_err(), "it says something else");
     }
 }

@@ -9,11 +9,12 @@
 //!  and the chain are closed
 //!  estate: sessions, jobs, sockets ─────▶ opens the ledger and the chain, goes on
 //!       ◀──────────────────────────────── healthy
+//!  yours ───────────────────────────────▶ serves
 //!  ends
 //! ```
 //!
 //! What miners send meanwhile waits in their sockets. Whatever goes wrong on the right side
-//! before `healthy`, the left side ends it and goes on with its own estate, as the heir would
+//! before `yours`, the left side ends it and goes on with its own estate, as the heir would
 //! have. TLS cannot be handed over: such miners are told to come back, and find their seats.
 
 mod estate;

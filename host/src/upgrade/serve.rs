@@ -61,7 +61,15 @@ pub(crate) async fn serve(
             }
         };
         freeze.cancel();
-        let Ended::Frozen(estate) = (&mut running).await?? else { return Ok(Next::Exit) };
+        let estate = match (&mut running).await? {
+            Ok(Ended::Frozen(estate)) => estate,
+            Ok(Ended::Stopped) => return Ok(Next::Exit),
+            Err(error) => {
+                let error = anyhow::Error::from(error);
+                fail(&error, &note);
+                return Err(error);
+            }
+        };
         let process = heir.id();
         let left = tokio::task::spawn_blocking(move || (heir.inherit(&estate), estate));
         let (taken, estate) = left.await?;

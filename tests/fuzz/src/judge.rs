@@ -131,7 +131,7 @@ impl Bench {
         let (issued, header) = match header {
             Ok(found) => found,
             Err(reject) => {
-                assert_eq!(judged.verdict.map(|share| *share.hash()), Err(reject));
+                assert_eq!(judged.verdict, Err(reject));
                 assert!(judged.solution.is_none());
                 return;
             }
@@ -140,16 +140,18 @@ impl Bench {
         let hash = template.algorithm.hash(&header);
         let meets =
             |difficulty: &Difficulty| difficulty.target().with_share_tolerance().is_met_by(&hash);
-        let level = [Some(issued.difficulty), issued.lowered].into_iter().flatten().find(meets);
+        let own = Some(issued.difficulty).filter(meets);
+        let enough = own.is_some() || issued.lowered.as_ref().is_some_and(meets);
         let known = self.seen.contains(&hash.0);
-        let expected = match level {
+        let expected = match enough {
             _ if issued.stale => Err(Reject::Stale),
-            None => Err(Reject::LowDifficulty),
-            Some(_) if known => Err(Reject::Duplicate),
-            Some(level) => Ok(level),
+            false => Err(Reject::LowDifficulty),
+            true if known => Err(Reject::Duplicate),
+            true => Ok(own),
         };
-        assert_eq!(judged.verdict.map(|share| share.difficulty()), expected, "{submission:?}");
-        if let Ok(share) = judged.verdict {
+        let credited = judged.verdict.map(|share| share.map(|share| share.difficulty()));
+        assert_eq!(credited, expected, "{submission:?}");
+        if let Ok(Some(share)) = judged.verdict {
             assert_eq!((share.worker(), share.job()), (submission.worker, submission.job));
             assert_eq!(share.work(), share.difficulty().target().work());
             assert_eq!(share.hash(), &hash);

@@ -65,6 +65,10 @@ fn write_mining(page: &mut Exposition, snapshot: &Snapshot, ledger: Option<&Stat
     for (verdict, count) in &snapshot.verdicts {
         shares.labelled("verdict", verdict, *count);
     }
+    let mut conduct = page.metric("chimera_conduct_total");
+    for (step, count) in &snapshot.conduct {
+        conduct.labelled("step", step, *count);
+    }
     page.metric("chimera_share_work_total").value(snapshot.accepted_work);
     let mut hashrate = page.metric("chimera_hashrate");
     if let Some(sums) = ledger {

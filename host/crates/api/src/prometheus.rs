@@ -26,7 +26,7 @@ pub struct Metric {
 }
 
 /// Every metric, in the order they are written.
-pub const METRICS: [Metric; 29] = {
+pub const METRICS: [Metric; 30] = {
     use Kind::{Counter, Gauge, Histogram};
     const fn metric(name: &'static str, kind: Kind, help: &'static str) -> Metric {
         Metric { name, kind, help }
@@ -41,6 +41,7 @@ pub const METRICS: [Metric; 29] = {
         metric("chimera_height", Gauge, "Height of the block that can be won now."),
         metric("chimera_network_difficulty", Gauge, "Difficulty of that block."),
         metric("chimera_shares_total", Counter, "Judged submissions, by verdict."),
+        metric("chimera_conduct_total", Counter, "What refused requests led to, by step."),
         metric("chimera_share_work_total", Counter, "Expected hashes of accepted shares."),
         metric("chimera_hashrate", Gauge, "Hashes per second of accepted work, by window."),
         metric("chimera_share_log_shares_total", Counter, "Shares made durable."),

@@ -31,6 +31,9 @@ pub struct Snapshot {
     /// Judged submissions since the start by verdict: "accepted", and the labels of
     /// `chimera_work::Reject`.
     pub verdicts: BTreeMap<String, u64>,
+    /// What became of those who sent what is refused, since the start, by step: "warned",
+    /// "dropped", "banned" (addresses), "refused" (connections from banned addresses).
+    pub conduct: BTreeMap<String, u64>,
     /// Expected hashes the accepted ones stand for.
     pub accepted_work: u128,
     /// What the share log has done since the start.

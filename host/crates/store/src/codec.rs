@@ -115,12 +115,18 @@ pub(crate) fn encode(shares: &[ShareRecord]) -> Result<Vec<u8>, StoreError> {
     let mut terms = Vec::new();
     let mut places: HashMap<Terms, u32> = HashMap::new();
     let mut records = Vec::with_capacity(shares.len() * RECORD_BYTES);
+    let mut last = None;
     for share in shares {
         let its = Terms::of(share);
-        let place = *places.entry(its).or_insert_with(|| {
-            terms.push(its);
-            terms.len() as u32 - 1
-        });
+        // Nearly always those of the share before.
+        let place = match last {
+            Some((terms, place)) if terms == its => place,
+            _ => *places.entry(its).or_insert_with(|| {
+                terms.push(its);
+                terms.len() as u32 - 1
+            }),
+        };
+        last = Some((its, place));
         records.extend(share.worker.0.to_le_bytes());
         records.extend(place.to_le_bytes());
         records.extend((share.time_ms as u16).to_le_bytes());
@@ -148,42 +154,43 @@ pub(crate) fn decode(first_seq: u64, bytes: &[u8]) -> Result<Vec<(u64, ShareReco
     }
     let mut rest = body;
     let shares = match take(&mut rest) {
-        Some([VERSION]) => read_all(rest),
-        Some([FIRST_VERSION]) => read_all_first(rest),
+        Some([VERSION]) => read_all(first_seq, rest),
+        Some([FIRST_VERSION]) => read_all_first(first_seq, rest),
         _ => return Err(damaged("unknown version")),
     };
-    let shares = shares.ok_or_else(|| damaged("impossible shares"))?;
-    Ok((first_seq..).zip(shares).collect())
+    shares.ok_or_else(|| damaged("impossible shares"))
 }
 
-fn read_all(mut rest: &[u8]) -> Option<Vec<ShareRecord>> {
+type Numbered = Vec<(u64, ShareRecord)>;
+
+fn read_all(first_seq: u64, mut rest: &[u8]) -> Option<Numbered> {
     let count = u32::from_le_bytes(take(&mut rest)?) as usize;
     let terms = u32::from_le_bytes(take(&mut rest)?) as usize;
     let (terms, records) = rest.split_at_checked(terms.checked_mul(TERMS_BYTES)?)?;
     let (terms, []) = terms.as_chunks::<TERMS_BYTES>() else { return None };
     let (records, []) = records.as_chunks::<RECORD_BYTES>() else { return None };
     let terms: Vec<ShareRecord> = terms.iter().map(Terms::read).collect::<Option<_>>()?;
-    let record = |record: &[u8; RECORD_BYTES]| {
+    let record = |(seq, record): (u64, &[u8; RECORD_BYTES])| {
         let mut rest = record.as_slice();
         let worker = WorkerId(u32::from_le_bytes(take(&mut rest)?));
         let terms = terms.get(u32::from_le_bytes(take(&mut rest)?) as usize)?;
         let time_ms = terms.time_ms | u64::from(u16::from_le_bytes(take(&mut rest)?));
-        Some(ShareRecord { worker, time_ms, hash: PowHash(take(&mut rest)?), ..*terms })
+        Some((seq, ShareRecord { worker, time_ms, hash: PowHash(take(&mut rest)?), ..*terms }))
     };
-    (records.len() == count).then(|| records.iter().map(record).collect())?
+    (records.len() == count).then(|| (first_seq..).zip(records).map(record).collect())?
 }
 
-fn read_all_first(mut rest: &[u8]) -> Option<Vec<ShareRecord>> {
+fn read_all_first(first_seq: u64, mut rest: &[u8]) -> Option<Numbered> {
     let count = u32::from_le_bytes(take(&mut rest)?) as usize;
     let (records, []) = rest.as_chunks::<FIRST_RECORD_BYTES>() else { return None };
-    let record = |record: &[u8; FIRST_RECORD_BYTES]| {
+    let record = |(seq, record): (u64, &[u8; FIRST_RECORD_BYTES])| {
         let mut rest = record.as_slice();
         let worker = WorkerId(u32::from_le_bytes(take(&mut rest)?));
         let share = read_terms(&mut rest)?;
         let time_ms = u64::from_le_bytes(take(&mut rest)?);
-        Some(ShareRecord { worker, time_ms, hash: PowHash(take(&mut rest)?), ..share })
+        Some((seq, ShareRecord { worker, time_ms, hash: PowHash(take(&mut rest)?), ..share }))
     };
-    (records.len() == count).then(|| records.iter().map(record).collect())?
+    (records.len() == count).then(|| (first_seq..).zip(records).map(record).collect())?
 }
 
 /// Work, network work, difficulty and height; the rest is left open.

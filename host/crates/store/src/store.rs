@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
@@ -33,6 +34,8 @@ const WRITER_CACHE_KIB: u32 = 64 << 10;
 const WAL_PAGES_MAX: u32 = 16 << 10;
 /// Checkpoints and a slow disk hold the file for milliseconds; this is a defect.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a crash left of the totals is caught up with at the start, for so long.
+const CATCH_UP_MAX: Duration = Duration::from_secs(5);
 const LOCK_ATTEMPTS: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
@@ -74,8 +77,8 @@ pub struct Store {
     pub(crate) register: Register,
     pub(crate) counting: Counting,
     /// Held while the store lives: two pools on one database would number shares twice. None
-    /// for a store that only reads.
-    _lock: Option<File>,
+    /// for a store that only reads, or is closed.
+    lock: std::sync::Mutex<Option<File>>,
 }
 
 impl Store {
@@ -161,7 +164,7 @@ impl Store {
             patient: Mutex::default(),
             register: Register::new(newest),
             counting: Counting::default(),
-            _lock: lock,
+            lock: std::sync::Mutex::new(lock),
         })
     }
 
@@ -174,7 +177,10 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub async fn begin_run(&self) -> Result<u32, StoreError> {
-        self.count_shares().await?;
+        // A long way is gone on with when miners are served.
+        if let Ok(counted) = tokio::time::timeout(CATCH_UP_MAX, self.count_shares()).await {
+            counted?;
+        }
         named("begin a run", async {
             let mut tx = self.begin().await?;
             let (runs,): (i64,) =
@@ -221,10 +227,12 @@ impl Store {
         .await
     }
 
-    /// Finishes what is being written and closes the file.
-    pub async fn close(self) {
+    /// Finishes what is being written, closes the file, and lets another pool open it. Whoever
+    /// still holds the store is told that it is closed.
+    pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// Starts a transaction that writes. Undone unless committed.

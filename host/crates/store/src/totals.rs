@@ -16,8 +16,9 @@ use crate::rows::{Cell, Rows};
 use crate::store::named;
 use crate::{SLICE_MS, ShareRecord, Store, StoreError};
 
-/// Rows moved by one transaction: shares wait for it, some milliseconds.
-const ROWS_MAX: usize = 500;
+/// Rows moved by one transaction: shares wait for it, some twenty milliseconds when so many
+/// workers mine at once. Fewer would not keep up with them.
+const ROWS_MAX: usize = 2_000;
 /// Work counted by one transaction: what a pair of columns holds, halved.
 const WORK_BITS_MAX: u32 = 102;
 
@@ -51,6 +52,7 @@ impl Store {
                                 totals.add(*seq, share);
                             }
                             if totals.is_full() {
+                                totals.end_run();
                                 shares += self.move_totals(&totals).await?;
                                 totals = Totals::after(totals.upto);
                             }
@@ -59,6 +61,7 @@ impl Store {
                         tokio::task::yield_now().await;
                     }
                 }
+                totals.end_run();
                 shares += self.move_totals(&totals).await?;
             }
         })
@@ -155,19 +158,34 @@ struct Totals {
     upto: u64,
     work: Work,
     by_slice: HashMap<(u64, WorkerId), Tally>,
+    /// Of the newest shares in a row of one worker, not yet in there: a miner's come together.
+    run: Option<((u64, WorkerId), Tally)>,
 }
 
 impl Totals {
     fn after(seq: u64) -> Self {
-        Self { after: seq, upto: seq, work: Work::ZERO, by_slice: HashMap::new() }
+        Self { after: seq, upto: seq, work: Work::ZERO, by_slice: HashMap::new(), run: None }
     }
 
     fn add(&mut self, seq: u64, share: &ShareRecord) {
         let ShareRecord { worker, work, time_ms: last_ms, .. } = *share;
         let tally = Tally { shares: 1, work, last_ms };
-        self.by_slice.entry((last_ms / SLICE_MS, worker)).or_default().add(tally);
+        let key = (last_ms / SLICE_MS, worker);
+        match &mut self.run {
+            Some((at, run)) if *at == key => run.add(tally),
+            _ => {
+                self.end_run();
+                self.run = Some((key, tally));
+            }
+        }
         self.work += work;
         self.upto = seq;
+    }
+
+    fn end_run(&mut self) {
+        if let Some((key, tally)) = self.run.take() {
+            self.by_slice.entry(key).or_default().add(tally);
+        }
     }
 
     fn is_full(&self) -> bool {

@@ -24,6 +24,8 @@ pub(crate) struct Writer {
 #[derive(Debug, Default)]
 struct Kept {
     connection: Option<SqliteConnection>,
+    /// Nothing is written any more.
+    closed: bool,
     /// What was begun has not ended well: a transaction may be open.
     unfinished: bool,
 }
@@ -37,6 +39,9 @@ impl Writer {
     /// Waits for the connection, and holds it for something that is to end well.
     async fn turn(&self) -> Result<Turn, sqlx::Error> {
         let mut kept = Arc::clone(&self.kept).lock_owned().await;
+        if kept.closed {
+            return Err(sqlx::Error::PoolClosed);
+        }
         if kept.unfinished {
             kept.undo().await;
         }
@@ -67,9 +72,11 @@ impl Writer {
         Ok(Transaction(turn))
     }
 
-    /// Closes the file.
+    /// Closes the file for good.
     pub(crate) async fn close(&self) {
-        if let Some(connection) = self.kept.lock().await.connection.take() {
+        let mut kept = self.kept.lock().await;
+        kept.closed = true;
+        if let Some(connection) = kept.connection.take() {
             let _ = connection.close().await;
         }
     }

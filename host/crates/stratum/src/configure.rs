@@ -1,5 +1,7 @@
 //! `mining.configure` (BIP 310): what a miner asks for beyond the base protocol.
 
+use std::collections::HashSet;
+
 use chimera_pow::Difficulty;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -23,6 +25,11 @@ pub(crate) enum Extension {
     Unknown(String),
 }
 
+/// Extensions that are answered; there are four, and nobody asks for all of them.
+const EXTENSIONS_MAX: usize = 16;
+/// A longer name is none: `subscribe-extranonce` has 20 characters.
+const NAME_BYTES_MAX: usize = 64;
+
 /// The options of the extensions known here.
 #[derive(Deserialize, Default)]
 struct Options<'a> {
@@ -41,7 +48,11 @@ pub(crate) fn parse(params: &Params<'_>) -> Result<Vec<Extension>, Fault> {
         Some(json) => serde_json::from_str(json).map_err(|_| Fault::Missing(Param::Options))?,
         None => Options::default(),
     };
-    Ok(names.into_iter().map(|name| extension(name, &options)).collect())
+    let mut known = HashSet::new();
+    let names = names.into_iter().filter(|name| name.len() <= NAME_BYTES_MAX);
+    // The answer is an object: it has each name once.
+    let names = names.filter(|name| known.insert(name.clone())).take(EXTENSIONS_MAX);
+    Ok(names.map(|name| extension(name, &options)).collect())
 }
 
 fn extension(name: String, options: &Options<'_>) -> Extension {

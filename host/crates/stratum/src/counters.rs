@@ -10,6 +10,9 @@ use crate::{Fault, Refusal};
 pub struct Counters {
     /// Shares answered `true`: each is durable.
     pub accepted: u64,
+    /// Shares answered `true` that earn nothing: below their job's difficulty, but not below a
+    /// lower one told since.
+    pub uncredited: u64,
     /// Shares of a job that is over or forgotten (code 21).
     pub stale: u64,
     /// Shares sent twice (code 22).

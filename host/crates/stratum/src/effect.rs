@@ -8,7 +8,7 @@ use chimera_work::{Share, Solution, WorkerId};
 use crate::SessionId;
 
 /// Something only the host can do. Perform effects in order, and write
-/// [`Outbox::bytes`] after them: so a possible block leaves before its share is answered.
+/// [`Outbox::bytes`] after them: so a possible block leaves before its share is credited.
 #[derive(Debug)]
 pub enum Effect {
     /// Give the session a seat: answer with [`Session::subscribed`](crate::Session::subscribed)
@@ -19,7 +19,8 @@ pub enum Effect {
     },
     /// Decide who this is: answer with [`Session::authorized`](crate::Session::authorized).
     Authorize(Login),
-    /// Record and submit a possible block. Comes before the `Credit` of the same share.
+    /// Record and submit a possible block. Comes before the `Credit` of the same share; a share
+    /// that earns nothing (its job is stale) has none, and is answered at once.
     Found(Box<Solution>),
     /// Make a share durable, then say [`Session::durable`](crate::Session::durable); if that
     /// fails for good, [`Session::not_durable`](crate::Session::not_durable).

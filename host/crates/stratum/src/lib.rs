@@ -26,6 +26,7 @@ mod share_rate;
 mod submit;
 mod suggest;
 mod user_name;
+mod usual_submit;
 
 pub use counters::Counters;
 pub use difficulty_choice::DifficultyLimits;

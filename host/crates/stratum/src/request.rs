@@ -10,7 +10,7 @@ use crate::configure::{self, Extension};
 use crate::params::{Params, unquote};
 use crate::request_id::RequestId;
 use crate::submit::Submit;
-use crate::{Fault, Param, SessionId, USER_BYTES_MAX, suggest, user_name};
+use crate::{Fault, Param, SessionId, USER_BYTES_MAX, suggest, user_name, usual_submit};
 
 /// One line from a miner.
 #[derive(Debug)]
@@ -70,6 +70,11 @@ fn present<'de, D: Deserializer<'de>>(json: D) -> Result<Option<&'de RawValue>, 
 impl<'a> Request<'a> {
     /// Reads a line. Never fails as a whole: what is wrong is told in `call`.
     pub(crate) fn parse(line: &'a [u8]) -> Self {
+        usual_submit::parse(line).unwrap_or_else(|| Self::parse_any(line))
+    }
+
+    /// As [`parse`](Self::parse), without the short way.
+    pub(crate) fn parse_any(line: &'a [u8]) -> Self {
         let unreadable = |fault| Self { id: RequestId::Unreadable, call: Err(fault) };
         // Serde would also take a list for the object.
         let object = str::from_utf8(line).ok().filter(|text| text.starts_with('{'));

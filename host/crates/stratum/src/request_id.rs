@@ -26,16 +26,18 @@ impl RequestId {
     /// Takes the id of a parsed line.
     pub(crate) fn new(raw: Option<&RawValue>) -> Result<Self, Fault> {
         let Some(text) = raw.map(RawValue::get) else { return Ok(Self::Null) };
-        let mut bytes = [0; INLINE_BYTES];
-        match bytes.get_mut(..text.len()) {
-            Some(space) => {
-                space.copy_from_slice(text.as_bytes());
-                let len = u8::try_from(text.len()).expect("it fitted into the inline bytes");
-                Ok(Self::Short { bytes, len })
-            }
+        match Self::short(text.as_bytes()) {
+            Some(short) => Ok(short),
             None if text.len() > ID_BYTES_MAX => Err(Fault::IdTooLong),
             None => Ok(Self::Long(text.into())),
         }
+    }
+
+    /// A JSON text that needs no memory of its own; `None` if it is too long for that.
+    pub(crate) fn short(text: &[u8]) -> Option<Self> {
+        let mut bytes = [0; INLINE_BYTES];
+        bytes.get_mut(..text.len())?.copy_from_slice(text);
+        Some(Self::Short { bytes, len: u8::try_from(text.len()).ok()? })
     }
 
     /// The bytes to echo.

@@ -50,6 +50,16 @@ impl Seat {
         self.book.end_round();
     }
 
+    /// Whether work was issued over it; else nobody has anything to come back for.
+    pub const fn is_used(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// Its part of the nonce space.
+    pub fn into_lease(self) -> ExtranonceLease {
+        self.book.into_lease()
+    }
+
     /// The name to resume it by.
     pub const fn id(&self) -> SessionId {
         self.id

@@ -43,6 +43,10 @@ pub const WORKERS_MAX: usize = 1024;
 const REISSUES_MAX: u32 = 8;
 const _: () = assert!(2 * REISSUES_MAX as usize <= JOBS_KEPT_MAX);
 
+/// Replies that may wait before somebody is authorised, each up to a kilobyte: they wait for a
+/// login or a seat, and nobody needs more.
+const PENDING_BEFORE_LOGIN_MAX: usize = 64;
+
 /// What all sessions of a listener have in common.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SessionConfig {
@@ -173,8 +177,7 @@ impl Session {
 
     /// The connection is gone: what to keep for a grace time, so that the miner can resume.
     pub fn park(self) -> Option<Seat> {
-        // A seat nobody was sent work at has nothing to resume.
-        self.seat.filter(|seat| seat.shared.is_some())
+        self.seat
     }
 
     /// Nothing has happened for a while: gives back memory that only traffic needs.
@@ -185,7 +188,8 @@ impl Session {
     /// Whether the next line may be handed over: false while too many replies wait, which
     /// lets TCP slow the miner down.
     pub fn wants_input(&self) -> bool {
-        self.replies.len() < PENDING_REPLIES_MAX
+        let stranger = self.workers.is_empty();
+        self.replies.len() < if stranger { PENDING_BEFORE_LOGIN_MAX } else { PENDING_REPLIES_MAX }
     }
 
     /// Its name, once it has a seat.

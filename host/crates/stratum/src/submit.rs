@@ -8,7 +8,7 @@ use crate::params::Params;
 use crate::{Fault, Param, user_name};
 
 /// Digits of the largest second extranonce any miner has.
-const EXTRANONCE2_DIGITS_MAX: usize = 32;
+pub(crate) const EXTRANONCE2_DIGITS_MAX: usize = 32;
 
 /// A submission as its sender named things: past here nobody holds a hex string.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,8 +10,9 @@
 //! part of the space has one holder at a time, and after its holder is gone it rests until
 //! every job it was used with is stale.
 
-use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::SALT_BYTES;
 
@@ -103,20 +104,78 @@ impl Extranonce2 {
 #[derive(Debug)]
 pub struct ExtranonceLease {
     extranonce1: Extranonce1,
-    /// Shared with the space, which sees by the count that the holder is gone.
-    _held: Arc<()>,
+    /// Where the space sees that the holder is gone.
+    held: Option<Arc<Bits>>,
 }
 
 impl ExtranonceLease {
     /// A lease outside every space: for replaying recorded sessions.
     #[doc(hidden)]
-    pub fn recorded(extranonce1: Extranonce1) -> Self {
-        Self { extranonce1, _held: Arc::new(()) }
+    pub const fn recorded(extranonce1: Extranonce1) -> Self {
+        Self { extranonce1, held: None }
     }
 
     /// What is leased.
     pub const fn extranonce1(&self) -> Extranonce1 {
         self.extranonce1
+    }
+
+    /// Its number in its space.
+    const fn counter(&self) -> u32 {
+        let [_, a, b, c] = self.extranonce1.0;
+        u32::from_be_bytes([0, a, b, c])
+    }
+}
+
+impl Drop for ExtranonceLease {
+    fn drop(&mut self) {
+        if let Some(held) = &self.held {
+            held.clear(self.counter());
+        }
+    }
+}
+
+/// A bit for every extranonce of an instance: two megabytes, however many come and go.
+struct Bits(Box<[AtomicU64]>);
+
+impl Bits {
+    fn new(capacity: u32) -> Self {
+        Self((0..capacity.div_ceil(u64::BITS)).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    fn place(&self, number: u32) -> (&AtomicU64, u64) {
+        (&self.0[(number / u64::BITS) as usize], 1 << (number % u64::BITS))
+    }
+
+    fn is_set(&self, number: u32) -> bool {
+        let (word, bit) = self.place(number);
+        word.load(Ordering::Acquire) & bit != 0
+    }
+
+    fn set(&self, number: u32) {
+        let (word, bit) = self.place(number);
+        word.fetch_or(bit, Ordering::AcqRel);
+    }
+
+    fn clear(&self, number: u32) {
+        let (word, bit) = self.place(number);
+        word.fetch_and(!bit, Ordering::AcqRel);
+    }
+
+    /// Makes them those of another; how many are set.
+    fn take_from(&self, other: &Self) -> usize {
+        let words = self.0.iter().zip(&other.0);
+        words.fold(0, |count, (word, other)| {
+            let bits = other.load(Ordering::Acquire);
+            word.store(bits, Ordering::Release);
+            count + bits.count_ones() as usize
+        })
+    }
+}
+
+impl fmt::Debug for Bits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bits")
     }
 }
 
@@ -127,7 +186,10 @@ pub struct ExtranonceSpace {
     next: u32,
     capacity: u32,
     /// Held or resting.
-    taken: HashMap<u32, Arc<()>>,
+    taken: Bits,
+    taken_count: usize,
+    /// Shared with the leases, which end by themselves.
+    held: Arc<Bits>,
 }
 
 /// All of the space is held or resting.
@@ -138,13 +200,15 @@ pub struct SpaceExhausted(u32);
 impl ExtranonceSpace {
     /// The space of one instance; instances of one pool must have different numbers.
     pub fn new(instance: u8) -> Self {
-        Self { instance, next: 0, capacity: 1 << 24, taken: HashMap::new() }
+        Self::with_capacity(instance, 1 << 24)
     }
 
     /// A space of so few extranonces that a test can exhaust it.
     #[doc(hidden)]
     pub fn with_capacity(instance: u8, capacity: u32) -> Self {
-        Self { capacity: capacity.min(1 << 24), ..Self::new(instance) }
+        let capacity = capacity.min(1 << 24);
+        let (taken, held) = (Bits::new(capacity), Arc::new(Bits::new(capacity)));
+        Self { instance, next: 0, capacity, taken, taken_count: 0, held }
     }
 
     /// Leases an extranonce1 nobody holds and no live job was used with.
@@ -152,18 +216,15 @@ impl ExtranonceSpace {
     /// # Errors
     /// When the whole space is held or resting.
     pub fn lease(&mut self) -> Result<ExtranonceLease, SpaceExhausted> {
-        if self.taken.len() >= self.capacity as usize {
+        if self.taken_count >= self.capacity as usize {
             return Err(SpaceExhausted(self.capacity));
         }
-        while self.taken.contains_key(&self.next) {
+        while self.taken.is_set(self.next) {
             self.next = (self.next + 1) % self.capacity;
         }
         let counter = self.next;
         self.next = (self.next + 1) % self.capacity;
-        let held = Arc::new(());
-        self.taken.insert(counter, Arc::clone(&held));
-        let [_, a, b, c] = counter.to_be_bytes();
-        Ok(ExtranonceLease { extranonce1: Extranonce1([self.instance, a, b, c]), _held: held })
+        Ok(self.take(counter))
     }
 
     /// Leases an extranonce1 that another process of this instance had leased; `None` if it
@@ -171,27 +232,37 @@ impl ExtranonceSpace {
     pub fn lease_again(&mut self, extranonce1: Extranonce1) -> Option<ExtranonceLease> {
         let [instance, a, b, c] = extranonce1.0;
         let counter = u32::from_be_bytes([0, a, b, c]);
-        let free = instance == self.instance
-            && counter < self.capacity
-            && !self.taken.contains_key(&counter);
-        free.then(|| {
-            let held = Arc::new(());
-            self.taken.insert(counter, Arc::clone(&held));
-            ExtranonceLease { extranonce1, _held: held }
-        })
+        let free =
+            instance == self.instance && counter < self.capacity && !self.taken.is_set(counter);
+        free.then(|| self.take(counter))
+    }
+
+    fn take(&mut self, counter: u32) -> ExtranonceLease {
+        self.taken.set(counter);
+        self.taken_count += 1;
+        self.held.set(counter);
+        let [_, a, b, c] = counter.to_be_bytes();
+        let extranonce1 = Extranonce1([self.instance, a, b, c]);
+        ExtranonceLease { extranonce1, held: Some(Arc::clone(&self.held)) }
+    }
+
+    /// Takes back what no job was issued over: nothing was found there that could be found
+    /// again, so it need not rest.
+    pub fn give_back(&mut self, lease: ExtranonceLease) {
+        if lease.held.as_ref().is_some_and(|held| Arc::ptr_eq(held, &self.held)) {
+            self.taken.clear(lease.counter());
+            self.taken_count -= 1;
+        }
     }
 
     /// A new round began: every earlier job is stale, so what its holder has given back
     /// has rested long enough.
     pub fn round_changed(&mut self) {
-        self.taken.retain(|_, held| Arc::strong_count(held) > 1);
-        if self.taken.capacity() > 4 * self.taken.len() + 1024 {
-            self.taken.shrink_to_fit();
-        }
+        self.taken_count = self.taken.take_from(&self.held);
     }
 
     /// How many are held or resting.
     pub fn taken(&self) -> usize {
-        self.taken.len()
+        self.taken_count
     }
 }

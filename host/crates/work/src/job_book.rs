@@ -22,8 +22,8 @@ struct Issued {
     job: Arc<Job>,
     /// Shared by all jobs issued at it.
     level: Arc<Level>,
-    /// A lower difficulty the session was told later: firmware that applies it at once
-    /// is credited at that, lower, level.
+    /// A lower difficulty the session was told later: firmware that applies it at once is not
+    /// refused.
     lowered: Option<Arc<Level>>,
     stale: bool,
 }
@@ -56,6 +56,11 @@ impl JobBook {
     /// The session's part of the nonce space.
     pub const fn extranonce1(&self) -> Extranonce1 {
         self.lease.extranonce1()
+    }
+
+    /// What the book was over.
+    pub fn into_lease(self) -> ExtranonceLease {
+        self.lease
     }
 
     /// Sizes of the nonce space.
@@ -146,25 +151,27 @@ impl JobBook {
             let (worker, stale) = (*worker, issued.stale);
             Box::new(Solution { template, header, commitment, hash, worker, stale })
         });
-        let verdict = match issued.level_met(&hash) {
-            _ if issued.stale => Err(Reject::Stale),
-            None => Err(Reject::LowDifficulty),
-            Some(level) => match self.seen.remember(&hash) {
+        let verdict = if issued.stale {
+            Err(Reject::Stale)
+        } else if !issued.is_met_by(&hash) {
+            Err(Reject::LowDifficulty)
+        } else {
+            match self.seen.remember(&hash) {
                 Novelty::Known => Err(Reject::Duplicate),
                 Novelty::Full => Err(Reject::TooManyShares),
-                Novelty::New => Ok(Share {
+                Novelty::New => Ok(issued.level.target.is_met_by(&hash).then(|| Share {
                     worker: submission.worker,
                     job: submission.job,
-                    level: *level,
+                    level: *issued.level,
                     network_work: job.network_work(),
                     height: template.height,
                     hash,
-                }),
-            },
+                })),
+            }
         };
         if solved && verdict.is_err() {
             // So that a candidate that earns nothing is offered once, not once per copy.
-            self.seen.remember(&hash);
+            self.seen.remember_block(&hash);
         }
         Judgement { verdict, solution }
     }
@@ -178,7 +185,7 @@ pub struct BookState {
     /// Every job it can still answer, oldest first.
     pub issued: Vec<IssuedState>,
     /// Keys of the shares it was credited in this round.
-    pub seen: Vec<u128>,
+    pub seen: Vec<u64>,
 }
 
 /// A job as it was issued to one session.
@@ -232,10 +239,10 @@ impl JobBook {
 }
 
 impl Issued {
-    /// The level a hash proves: the job's own, else a lower one told since.
-    fn level_met(&self, hash: &PowHash) -> Option<&Level> {
-        let levels = [Some(&*self.level), self.lowered.as_deref()];
-        levels.into_iter().flatten().find(|level| level.target.is_met_by(hash))
+    /// Whether a hash meets the job's own level, or a lower one told since.
+    fn is_met_by(&self, hash: &PowHash) -> bool {
+        let mut levels = [Some(&*self.level), self.lowered.as_deref()].into_iter().flatten();
+        levels.any(|level| level.target.is_met_by(hash))
     }
 }
 

@@ -26,8 +26,12 @@ pub struct Submission {
 /// candidate is still offered to the chain.
 #[derive(Debug)]
 pub struct Judgement {
-    /// What the miner is told.
-    pub verdict: Result<Share, Reject>,
+    /// What the miner is told. `Ok(None)` is no fault and earns nothing: the hash misses its
+    /// job's level and meets a lower one the session was told later. Some firmware applies a
+    /// lower difficulty at once to the work it has; its shares that meet the job's own level
+    /// are credited at that, and are as many as they would have been. Crediting the others as
+    /// well would pay the same hashes twice.
+    pub verdict: Result<Option<Share>, Reject>,
     /// What the chain is told.
     pub solution: Option<Box<Solution>>,
 }

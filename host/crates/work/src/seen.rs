@@ -11,22 +11,23 @@ const SHARES_MAX: usize = 65_536;
 /// Kept between rounds so that a usual session never allocates.
 const CAPACITY_KEPT: usize = 4_096;
 
-/// Hashes of accepted headers. The key is half of the hash: its low 128 bits, which a
-/// miner cannot choose without as much work.
+/// Hashes of accepted headers. The key is their lowest 64 bits, which a proof of work leaves
+/// to chance: one full round in eight billion takes a share for another. Twice as many bits
+/// would be twice the memory, and a share's way is mostly waiting for that.
 #[derive(Debug, Default)]
-pub(crate) struct Seen(HashSet<u128, BuildHasherDefault<OwnBits>>);
+pub(crate) struct Seen(HashSet<u64, BuildHasherDefault<OwnBits>>);
 
 /// The keys are hashes already, each a proof of work: hashing them again would only cost.
 #[derive(Debug, Default)]
 struct OwnBits(u64);
 
 impl Hasher for OwnBits {
-    fn write_u128(&mut self, key: u128) {
-        self.0 = (key ^ (key >> 64)) as u64;
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
     }
 
     fn write(&mut self, _: &[u8]) {
-        unreachable!("keys are u128")
+        unreachable!("keys are u64")
     }
 
     fn finish(&self) -> u64 {
@@ -44,28 +45,29 @@ pub(crate) enum Novelty {
 
 impl Seen {
     pub(crate) fn remember(&mut self, hash: &PowHash) -> Novelty {
-        let mut low = [0; 16];
-        low.copy_from_slice(&hash.0[..16]);
-        let key = u128::from_le_bytes(low);
+        let key = key(hash);
         if self.0.len() >= SHARES_MAX {
             return if self.0.contains(&key) { Novelty::Known } else { Novelty::Full };
         }
         if self.0.insert(key) { Novelty::New } else { Novelty::Known }
     }
 
+    /// A solved header is remembered in any case: what that takes bounds how many there are.
+    pub(crate) fn remember_block(&mut self, hash: &PowHash) {
+        self.0.insert(key(hash));
+    }
+
     pub(crate) fn contains(&self, hash: &PowHash) -> bool {
-        let mut low = [0; 16];
-        low.copy_from_slice(&hash.0[..16]);
-        self.0.contains(&u128::from_le_bytes(low))
+        self.0.contains(&key(hash))
     }
 
     /// What is remembered, in no order.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = u128> + '_ {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = u64> + '_ {
         self.0.iter().copied()
     }
 
     /// Remembers what another process did.
-    pub(crate) fn restore(&mut self, key: u128) {
+    pub(crate) fn restore(&mut self, key: u64) {
         if self.0.len() < SHARES_MAX {
             self.0.insert(key);
         }
@@ -80,4 +82,9 @@ impl Seen {
         self.0.clear();
         self.0.shrink_to(CAPACITY_KEPT);
     }
+}
+
+fn key(hash: &PowHash) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = hash.0;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }

@@ -12,7 +12,8 @@ fn ban(address: &str, source: BanSource, created_ms: u64, until_ms: Option<u64>)
 #[tokio::test]
 async fn the_longer_ban_counts_and_the_operators_before_all() {
     use BanSource::{Auth, Conduct, Operator};
-    let store = Scene::new().await.store;
+    let scene = Scene::new().await;
+    let store = &scene.store;
     let mut last: Option<BanRow> = None;
     for (source, created_ms, until_ms, kept) in [
         (Conduct, 1, Some(100), true),
@@ -52,7 +53,8 @@ async fn a_ban_outlives_a_crash_and_is_gone_when_lifted_or_over() {
     ] {
         assert!(scene.store.set_ban(&row).await.unwrap());
     }
-    let store = scene.crash().await.store;
+    let scene = scene.crash().await;
+    let store = &scene.store;
     let addresses = async |now_ms| -> Vec<String> {
         let bans = store.bans(now_ms).await.unwrap();
         bans.into_iter().map(|ban| ban.address.to_string()).collect()

@@ -77,7 +77,10 @@ impl Session {
         let submission = Submission { worker, job, extranonce2, time, nonce, version_bits };
         let Judgement { verdict, solution } = seat.book.judge(&submission, self.version_mask);
         out.effects.extend(solution.map(Effect::Found));
-        let share = verdict?;
+        let Some(share) = verdict? else {
+            self.counters.uncredited += 1;
+            return Ok(Answer::TRUE);
+        };
         self.rate.accepted(share.difficulty());
         out.effects.push(Effect::Credit(share));
         Ok(Answer::Durable)

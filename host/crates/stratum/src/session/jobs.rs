@@ -33,7 +33,12 @@ impl Session {
     /// has found so many shares in this round that its part of the nonce space is nearly
     /// used up, and its miner can follow.
     pub fn wants_extranonce(&self) -> bool {
-        self.extranonce_subscribed && self.seat.as_ref().is_some_and(|seat| seat.book.is_crowded())
+        let crowded = self.seat.as_ref().is_some_and(|seat| seat.book.is_crowded());
+        crowded && self.may_be_moved()
+    }
+
+    const fn may_be_moved(&self) -> bool {
+        self.greeted && self.extranonce_subscribed
     }
 
     /// Moves the session to another part of the nonce space; the clean job that follows is
@@ -47,7 +52,7 @@ impl Session {
         lease: ExtranonceLease,
         out: &mut Outbox,
     ) -> Result<(), ExtranonceLease> {
-        let able = self.greeted && self.extranonce_subscribed;
+        let able = self.may_be_moved();
         let Some(seat) = self.seat.as_mut().filter(|_| able) else { return Err(lease) };
         let layout = seat.book.layout();
         seat.book = JobBook::new(lease, layout);

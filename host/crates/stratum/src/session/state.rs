@@ -103,7 +103,7 @@ impl Seat {
             lowered: issued.lowered.map(Exact::from),
             stale: issued.stale,
         });
-        let seen: Vec<u8> = seen.into_iter().flat_map(u128::to_be_bytes).collect();
+        let seen: Vec<u8> = seen.into_iter().flat_map(u64::to_be_bytes).collect();
         SeatState {
             id: self.id.0,
             extranonce1: extranonce1.0,
@@ -137,8 +137,8 @@ impl Seat {
             })
             .collect();
         let seen = hex::decode(state.seen).ok()?;
-        let (keys, rest) = seen.as_chunks::<16>();
-        let seen = keys.iter().map(|key| u128::from_be_bytes(*key)).collect();
+        let (keys, rest) = seen.as_chunks::<8>();
+        let seen = keys.iter().map(|key| u64::from_be_bytes(*key)).collect();
         let book = BookState { extranonce1: lease.extranonce1(), issued: issued?, seen };
         rest.is_empty().then(|| Self {
             id: SessionId(state.id),
