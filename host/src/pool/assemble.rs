@@ -1,6 +1,5 @@
 //! The one place where all parts meet.
 
-use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
@@ -30,7 +29,8 @@ use crate::swap::{self, Commands, Manager, Slots};
 use crate::traps::Traps;
 use crate::upgrade::Will;
 
-/// Puts the parts together: store, plugins, chain, then what needs them.
+/// Puts the parts together: store, plugins, chain, then what needs them. The data directory is
+/// there ([`swap::doors`]).
 pub(super) async fn assemble(
     config: &Config,
     health: &Health,
@@ -39,12 +39,6 @@ pub(super) async fn assemble(
     will: Option<&Will>,
 ) -> anyhow::Result<(Parts, Probes)> {
     let data_dir = &config.pool.data_dir;
-    // Keys, passwords and who was paid lie in it; one that is there keeps its mode.
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(data_dir)
-        .with_context(|| format!("cannot create pool.data_dir = {}", data_dir.display()))?;
     let probe = |name| health.part(name, now_ms());
     let probes = Probes { share_log: probe("share-log") };
     let layout = NonceLayout::new(4, config.stratum.extranonce2_bytes)?;

@@ -28,7 +28,7 @@ const COMMANDS_MAX: usize = 16;
 /// When the token's file cannot be read or made.
 pub(crate) fn doors(config: &Config) -> anyhow::Result<(Admin, Commands)> {
     let data_dir = &config.pool.data_dir;
-    // As the pool makes it: for its user only.
+    // Keys, passwords and who was paid lie in it; one that is there keeps its mode.
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
