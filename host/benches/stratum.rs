@@ -69,8 +69,8 @@ Written by `cargo bench -p chimera --bench stratum`; do not edit. Pool and gener
 (`chimera load`, see [LOAD.md](LOAD.md)) share one machine with two cores. The null server is the
 same generator's: it finds the id of each line and says yes, nothing else, for all lines of a read
 in one write. The ratio to it is what can be compared between machines; absolute numbers come
-second. A null server that writes each answer by itself is slower by several times; the limits were
-set on a machine whose null server answered 500,000 lines a second. Embedded SQLite, every answer
+second. A null server that writes each answer by itself is slower by several times; the one of the
+design's table of prices answered 500,000 lines a second. Embedded SQLite, every answer
 durable unless it says `relaxed`, every share hashed and judged by the pool, none searched for by
 the generator.
 

@@ -28,8 +28,8 @@ pub struct Snapshot {
     pub chain: Option<Chain>,
     /// Connected miners.
     pub sessions: Sessions,
-    /// Judged submissions since the start by verdict: "accepted", and the labels of
-    /// `chimera_work::Reject`.
+    /// Judged submissions since the start by verdict: "accepted", "uncredited" (answered true,
+    /// worth nothing), "stale", "duplicate", "low-difficulty", "invalid", "not-stored".
     pub verdicts: BTreeMap<String, u64>,
     /// What became of those who sent what is refused, since the start, by step: "warned",
     /// "dropped", "banned" (addresses), "refused" (connections from banned addresses).

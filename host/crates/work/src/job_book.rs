@@ -184,7 +184,7 @@ pub struct BookState {
     pub extranonce1: Extranonce1,
     /// Every job it can still answer, oldest first.
     pub issued: Vec<IssuedState>,
-    /// Keys of the shares it was credited in this round.
+    /// Keys of the hashes it has taken in this round.
     pub seen: Vec<u64>,
 }
 
