@@ -18,7 +18,7 @@ use chimera_ledger::{
     Hash256, Limits, Premises, Proposal, Request, SCORE_PER_BLOCK, SaltedKey, Slices, Transfer,
 };
 use chimera_plugin::{Artifact, Engines, Grants, PayoutScheme, Registry};
-use chimera_pow::PowHash;
+use chimera_pow::{PowHash, Target};
 use chimera_store::{
     BlockChange, BlockRow, Booking, GenerationId, NewGeneration, NewRecord, SettlementRow, Store,
 };
@@ -201,6 +201,7 @@ impl Books {
             worker: self.worker,
             found_at_ms: 0,
             pow_hash: PowHash([0; 32]),
+            target: Target::MAX,
             tx_fees: Amount::ZERO,
             bytes: vec![0],
         };

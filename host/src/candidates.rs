@@ -76,6 +76,7 @@ impl Candidates {
             worker: solution.worker,
             found_at_ms: now_ms(),
             pow_hash: block.pow_hash,
+            target: solution.template.target,
             tx_fees: Amount::from_units(solution.template.tx_fees),
             bytes: block.bytes.clone(),
         };
@@ -138,6 +139,10 @@ impl Candidates {
     }
 
     async fn note(&self, id: &str, from: BlockState, outcome: &SubmitOutcome) {
+        // Its own word, also where nobody could be asked: the block's state may stay or go on.
+        if let Err(error) = self.store.note_answer(id, &outcome.to_string()).await {
+            tracing::warn!(block = id, %error, "the chain's answer is not kept");
+        }
         let to = match outcome {
             SubmitOutcome::Accepted | SubmitOutcome::Duplicate => BlockState::Pending,
             SubmitOutcome::Stale(_) => BlockState::Orphaned,

@@ -175,6 +175,7 @@ impl Watch {
             algorithm: template.algorithm.name().to_owned(),
             height: template.height,
             difficulty: template.target.difficulty().get(),
+            work: template.target.work(),
         });
         let totals = &gate.totals;
         snapshot.sessions.connected = totals.connected.load(Ordering::Relaxed).into();

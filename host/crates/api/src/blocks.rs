@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::amount::Money;
 use crate::error::ApiError;
 use crate::page::{Asked, LIMIT_MAX, Newest, Page};
-use crate::{Coin, Live};
+use crate::{Coin, Live, luck};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct BlockView {
@@ -19,11 +19,20 @@ pub(crate) struct BlockView {
     state: &'static str,
     /// The latest word about it.
     detail: String,
+    /// What the chain said when it was handed in last; empty before.
+    answer: String,
     account: String,
     worker: String,
     found_at_ms: u64,
     changed_at_ms: u64,
     pow_hash: String,
+    /// Of the block, when it was found; null for blocks of before it was kept.
+    network_difficulty: Option<f64>,
+    /// Work credited since the block before, orphans included, rejected ones not; null until
+    /// the totals have come to it, and for blocks of before it was kept.
+    round_work: Option<String>,
+    /// That over what a block was expected to take: 1 as expected, below is lucky.
+    effort: Option<f64>,
     /// The last durable share before it.
     share_seq: u64,
     /// The payout generation that settles it.
@@ -54,11 +63,18 @@ impl BlockView {
             height: block.height,
             state: block.state.name(),
             detail: block.detail,
+            answer: block.answer,
             account: block.account.to_string(),
             worker: block.worker_name,
             found_at_ms: block.found_at_ms,
             changed_at_ms: block.changed_at_ms,
             pow_hash: block.pow_hash.to_string(),
+            network_difficulty: block.target.map(|target| target.difficulty().get()),
+            round_work: block.round_work.map(|work| work.to_string()),
+            effort: block
+                .round_work
+                .zip(block.target)
+                .and_then(|(work, target)| luck::effort(work, target.work())),
             share_seq: block.seq,
             generation: block.generation.0,
             reward: block.reward.map(money),

@@ -16,6 +16,7 @@ mod error;
 mod health;
 mod history;
 mod json_rpc;
+mod luck;
 mod metrics;
 mod miners;
 mod page;

@@ -4,16 +4,18 @@
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use chimera_store::{Span, Statistics};
+use chimera_store::{Rounds, Span, Statistics, Store, StoreError};
 
 use crate::prometheus::Exposition;
 use crate::rate::hashes_per_s;
-use crate::{ComponentState, Lifecycle, Live, Policies, ReplyLatency, Snapshot, TrialCounts};
+use crate::{
+    Chain, ComponentState, Lifecycle, Live, Policies, ReplyLatency, Snapshot, TrialCounts, luck,
+};
 
 pub(crate) async fn metrics(State(live): State<Live>) -> impl IntoResponse {
     let snapshot = live.snapshot();
     let ledger = match live.store() {
-        Ok(store) => store.stats(snapshot.taken_at_ms).await.inspect_err(|error| {
+        Ok(store) => read(&store, snapshot.taken_at_ms).await.inspect_err(|error| {
             tracing::warn!(%error, "metrics without the ledger");
         }),
         Err(_) => return page(&snapshot, None),
@@ -21,15 +23,25 @@ pub(crate) async fn metrics(State(live): State<Live>) -> impl IntoResponse {
     page(&snapshot, ledger.ok().as_ref())
 }
 
+/// What is read of the ledger.
+struct Ledger {
+    sums: Statistics,
+    rounds: Rounds,
+}
+
+async fn read(store: &Store, now_ms: u64) -> Result<Ledger, StoreError> {
+    Ok(Ledger { sums: store.stats(now_ms).await?, rounds: store.rounds(luck::BLOCKS).await? })
+}
+
 fn page(
     snapshot: &Snapshot,
-    ledger: Option<&Statistics>,
+    ledger: Option<&Ledger>,
 ) -> ([(axum::http::HeaderName, &'static str); 1], String) {
     let mut page = Exposition::default();
     write_process(&mut page, snapshot);
-    write_mining(&mut page, snapshot, ledger);
+    write_mining(&mut page, snapshot, ledger.map(|ledger| &ledger.sums));
     write_share_log(&mut page, snapshot);
-    write_ledger(&mut page, ledger);
+    write_ledger(&mut page, ledger, snapshot.chain.as_ref());
     write_plugins(&mut page, snapshot);
     write_policies(&mut page, &snapshot.policies);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page.into_text())
@@ -102,17 +114,29 @@ fn write_share_log(page: &mut Exposition, snapshot: &Snapshot) {
     }
 }
 
-fn write_ledger(page: &mut Exposition, ledger: Option<&Statistics>) {
+fn write_ledger(page: &mut Exposition, ledger: Option<&Ledger>, chain: Option<&Chain>) {
+    let sums = ledger.map(|ledger| &ledger.sums);
+    let rounds = ledger.map(|ledger| &ledger.rounds);
     let mut blocks = page.metric("chimera_blocks_total");
-    for (state, count) in ledger.iter().flat_map(|sums| &sums.blocks) {
+    for (state, count) in sums.iter().flat_map(|sums| &sums.blocks) {
         blocks.labelled("state", state.name(), *count);
     }
+    let mut effort = page.metric("chimera_round_effort");
+    if let Some(current) = rounds.and_then(|rounds| luck::current_effort(rounds, chain)) {
+        effort.value(current);
+    }
+    let mut windows = page.metric("chimera_luck");
+    for (window, luck) in rounds.into_iter().flat_map(luck::windows) {
+        if let Some(ratio) = luck.ratio {
+            windows.labelled("window", window, ratio);
+        }
+    }
     let mut accounts = page.metric("chimera_accounts");
-    if let Some(sums) = ledger {
+    if let Some(sums) = sums {
         accounts.value(sums.accounts);
     }
     let mut workers = page.metric("chimera_workers");
-    if let Some(sums) = ledger {
+    if let Some(sums) = sums {
         workers.value(sums.workers);
     }
     page.metric("chimera_ledger_open").value(ledger.is_some());

@@ -26,7 +26,7 @@ pub struct Metric {
 }
 
 /// Every metric, in the order they are written.
-pub const METRICS: [Metric; 30] = {
+pub const METRICS: [Metric; 32] = {
     use Kind::{Counter, Gauge, Histogram};
     const fn metric(name: &'static str, kind: Kind, help: &'static str) -> Metric {
         Metric { name, kind, help }
@@ -51,6 +51,8 @@ pub const METRICS: [Metric; 30] = {
         metric("chimera_share_log_batch_max", Gauge, "Shares in the largest group commit."),
         metric("chimera_reply_seconds", Histogram, "From reading a submission to its reply."),
         metric("chimera_blocks_total", Gauge, "Found blocks on record, by state; they move."),
+        metric("chimera_round_effort", Gauge, "Work since the last block, in expected blocks."),
+        metric("chimera_luck", Gauge, "Expected work over work of the last blocks, by window."),
         metric("chimera_accounts", Gauge, "Accounts that ever mined."),
         metric("chimera_workers", Gauge, "Workers that ever mined."),
         metric("chimera_ledger_open", Gauge, "1 if the ledger could be read for this answer."),

@@ -62,7 +62,7 @@ pub const ROUTES: [Route; 17] = [
     },
     Route {
         path: "/api/v1/stats",
-        about: "shares by outcome, hashrate over 5 min, 1 h, 24 h, blocks, books; work a second old",
+        about: "shares by outcome, hashrate over 5 min, 1 h, 24 h, blocks, luck, books; work a second old",
         handler: || get(stats::stats),
     },
     Route {
@@ -77,7 +77,7 @@ pub const ROUTES: [Route; 17] = [
     },
     Route {
         path: "/api/v1/blocks",
-        about: "found blocks, newest first; ?limit=&before=",
+        about: "found blocks, newest first, with their effort; ?limit=&before=",
         handler: || get(blocks::list),
     },
     Route {

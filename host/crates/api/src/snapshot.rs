@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use chimera_pow::Work;
 use serde::{Serialize, Serializer};
 
 /// The pool at one moment.
@@ -105,6 +106,9 @@ pub struct Chain {
     /// Network difficulty.
     #[serde(serialize_with = "finite")]
     pub difficulty: f64,
+    /// Expected hashes of that block.
+    #[serde(skip)]
+    pub work: Work,
 }
 
 /// Connected miners.

@@ -6,15 +6,18 @@ use axum::extract::State;
 use chimera_ledger::Account;
 use serde_json::{Map, Value, json};
 
-use crate::Live;
 use crate::amount::Money;
 use crate::error::ApiError;
 use crate::rate::Recent;
+use crate::{Live, luck};
 
 pub(crate) async fn stats(State(live): State<Live>) -> Result<Json<Value>, ApiError> {
     let (snapshot, store) = (live.snapshot(), live.store()?);
     let now_ms = snapshot.taken_at_ms;
     let sums = store.stats(now_ms).await?;
+    let rounds = store.rounds(luck::BLOCKS).await?;
+    let windows: Map<String, Value> =
+        luck::windows(&rounds).map(|(name, luck)| (name.to_owned(), json!(luck))).collect();
     let recent = |span| Recent::new(span, now_ms);
     let blocks: Map<String, Value> =
         sums.blocks.iter().map(|(state, count)| (state.name().to_owned(), json!(count))).collect();
@@ -39,6 +42,8 @@ pub(crate) async fn stats(State(live): State<Live>) -> Result<Json<Value>, ApiEr
             "day": recent(&sums.day),
         },
         "blocks": blocks,
+        "luck": windows,
+        "current_effort": luck::current_effort(&rounds, snapshot.chain.as_ref()),
         "books": books,
         "since_start": {
             "verdicts": snapshot.verdicts,

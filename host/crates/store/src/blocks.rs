@@ -2,12 +2,12 @@
 //! and moves only along the ledger's table.
 
 use chimera_ledger::{AccountName, Amount, BlockState};
-use chimera_pow::PowHash;
+use chimera_pow::{PowHash, Target, Work};
 use chimera_work::WorkerId;
 use sqlx::SqliteConnection;
 
 use crate::generations::payout_generation_at;
-use crate::number::{int, uint, uint32};
+use crate::number::{int, paired, uint, uint32};
 use crate::store::named;
 use crate::workers::miner;
 use crate::{Booking, GenerationId, Store, StoreError};
@@ -27,6 +27,8 @@ pub struct BlockRow {
     pub found_at_ms: u64,
     /// Its proof of work.
     pub pow_hash: PowHash,
+    /// What that had to meet.
+    pub target: Target,
     /// The fees of the transactions in it, part of the reward.
     pub tx_fees: Amount,
     /// What is handed to the chain.
@@ -67,6 +69,14 @@ pub struct Block {
     pub found_at_ms: u64,
     /// Its proof of work.
     pub pow_hash: PowHash,
+    /// What that had to meet; unknown of blocks from before it was kept.
+    pub target: Option<Target>,
+    /// Work credited between the block before and this one, by their places in the share log:
+    /// zero for the second of two that were found within one batch. A block that was orphaned
+    /// was found all the same and is a block before; one that was rejected never was one.
+    /// Unknown until the totals have come to its place, about a second, and of blocks from
+    /// before it was kept.
+    pub round_work: Option<Work>,
     /// Where it stands.
     pub state: BlockState,
     /// What the chain pays for it, fees included; known once it matured.
@@ -75,7 +85,9 @@ pub struct Block {
     pub tx_fees: Amount,
     /// The latest word about it, for people.
     pub detail: String,
-    /// When that was, ms since the Unix epoch.
+    /// What the chain said when it was handed in last, for people; empty before.
+    pub answer: String,
+    /// When it moved last, ms since the Unix epoch.
     pub changed_at_ms: u64,
 }
 
@@ -92,24 +104,38 @@ struct Columns {
     generation: i64,
     found_ms: i64,
     pow_hash: Vec<u8>,
+    target: Option<Vec<u8>>,
+    work_hi: Option<i64>,
+    work_lo: Option<i64>,
+    before_number: Option<i64>,
+    before_hi: Option<i64>,
+    before_lo: Option<i64>,
     state: String,
     reward: Option<i64>,
     tx_fees: i64,
     detail: String,
+    answer: String,
     changed_ms: i64,
 }
 
-/// Blocks with their finders; conditions follow.
+/// Blocks with their finders and the block before; conditions follow.
 macro_rules! select_blocks {
     ($conditions:literal) => {
         concat!(
             "SELECT block.number, block.id, block.height, block.seq, block.worker,
                     account.name AS account_name, worker.name AS worker_name,
                     block.generation, block.found_ms, block.pow_hash, block.state, block.reward,
-                    block.tx_fees, block.detail, block.changed_ms
+                    block.tx_fees, block.detail, block.answer, block.changed_ms,
+                    block.target, block.work_hi, block.work_lo, previous.number AS before_number,
+                    previous.work_hi AS before_hi, previous.work_lo AS before_lo
              FROM block
              JOIN worker ON worker.id = block.worker
-             JOIN account ON account.id = worker.account ",
+             JOIN account ON account.id = worker.account
+             LEFT JOIN block AS previous ON previous.number =
+                 (SELECT earlier.number FROM block AS earlier
+                  WHERE (earlier.seq, earlier.number) < (block.seq, block.number)
+                    AND earlier.state <> 'rejected'
+                  ORDER BY earlier.seq DESC, earlier.number DESC LIMIT 1) ",
             $conditions
         )
     };
@@ -129,8 +155,8 @@ impl Store {
             let generation = payout_generation_at(&mut tx, row.seq).await?;
             let inserted = sqlx::query(
                 "INSERT INTO block (id, height, seq, worker, generation, found_ms, pow_hash,
-                                    state, detail, changed_ms, tx_fees, bytes)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, '', ?6, ?9, ?10)
+                                    state, detail, changed_ms, tx_fees, bytes, target)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, '', ?6, ?9, ?10, ?11)
                  ON CONFLICT (id) DO NOTHING",
             )
             .bind(&row.id)
@@ -143,6 +169,7 @@ impl Store {
             .bind(BlockState::Candidate.name())
             .bind(int("fees", row.tx_fees.units())?)
             .bind(&row.bytes)
+            .bind(row.target.to_be_bytes().as_slice())
             .execute(&mut *tx)
             .await?
             .rows_affected();
@@ -198,6 +225,23 @@ impl Store {
             .await?;
             tx.commit().await?;
             Ok(Booking::Booked)
+        })
+        .await
+    }
+
+    /// Keeps what the chain said when a block was handed in. It stays when the block moves on,
+    /// until the block is handed in again.
+    ///
+    /// # Errors
+    /// When the database cannot be written. An unknown block is no error: it has nobody to tell.
+    pub async fn note_answer(&self, id: &str, answer: &str) -> Result<(), StoreError> {
+        named("note the chain's answer", async {
+            let statement =
+                sqlx::query("UPDATE block SET answer = ?2 WHERE id = ?1 AND answer <> ?2")
+                    .bind(id)
+                    .bind(answer);
+            self.writer.execute(statement).await?;
+            Ok(())
         })
         .await
     }
@@ -310,6 +354,15 @@ fn block(row: Columns) -> Result<Block, StoreError> {
     };
     let state = row.state.parse().map_err(|error| StoreError::Corrupt(format!("{error}")))?;
     let pow_hash = row.pow_hash.try_into().expect("the schema checks the length of hashes");
+    let target = row.target.map(|bytes| {
+        Target::from_be_bytes(bytes.try_into().expect("the schema checks the length of targets"))
+    });
+    let work = work_at(row.work_hi, row.work_lo)?;
+    let before = match row.before_number {
+        Some(_) => work_at(row.before_hi, row.before_lo)?,
+        None => Some(0),
+    };
+    let round_work = work.zip(before).map(|(work, before)| work.saturating_sub(before));
     Ok(Block {
         number: uint("a block's number", row.number)?,
         id: row.id,
@@ -321,10 +374,18 @@ fn block(row: Columns) -> Result<Block, StoreError> {
         generation: GenerationId(uint32("a generation's id", row.generation)?),
         found_at_ms: uint("a time", row.found_ms)?,
         pow_hash: PowHash(pow_hash),
+        target,
+        round_work: round_work.map(Work::from_hashes),
         state,
         reward: amount(row.reward)?,
         tx_fees: Amount::from_units(uint("fees", row.tx_fees)?),
         detail: row.detail,
+        answer: row.answer,
         changed_at_ms: uint("a time", row.changed_ms)?,
     })
+}
+
+/// Work of the log up to a place, if that is known yet.
+pub(crate) fn work_at(high: Option<i64>, low: Option<i64>) -> Result<Option<u128>, StoreError> {
+    high.zip(low).map(|(high, low)| paired("the work up to a block", high, low)).transpose()
 }

@@ -24,6 +24,7 @@ mod kv;
 mod number;
 mod record_chain;
 mod records;
+mod rounds;
 mod rows;
 mod scheme_states;
 mod score;
@@ -54,6 +55,7 @@ pub use kv::{KvFailure, KvQuota};
 pub use number::WORK_MAX;
 pub use record_chain::RecordChain;
 pub use records::{NewRecord, Recorded};
+pub use rounds::{Round, Rounds};
 pub use settlements::{Settlement, SettlementRow};
 pub use shares::SLICE_MS;
 pub use statistics::{

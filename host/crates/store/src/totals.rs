@@ -27,7 +27,7 @@ pub(crate) type Counting = Mutex<()>;
 
 impl Store {
     /// Brings the totals that statistics are read from ([`Store::stats`], [`Store::miners`],
-    /// [`Store::miner`]) up to where the log ends now, in short transactions; how many shares that
+    /// [`Store::miner`], [`Store::rounds`]) up to where the log ends now, in short transactions; how many shares that
     /// were. To be called every now and then: what was not counted when the pool was killed
     /// is counted by the next call. Nothing that is paid depends on it.
     ///
@@ -36,36 +36,42 @@ impl Store {
     pub async fn count_shares(&self) -> Result<u64, StoreError> {
         named("count shares", async {
             let _turn = self.counting.lock().await;
-            // Where it is now: under load the end is never reached.
-            let end = self.last_seq().await?;
-            let mut shares = 0;
-            loop {
-                let mut totals = Totals::after(self.counted_seq().await?);
-                if totals.upto >= end {
-                    return Ok(shares);
-                }
-                while totals.upto < end {
-                    for (first_seq, bytes) in self.batches_from(totals.upto + 1).await? {
-                        let batch = decode(first_seq, &bytes)?;
-                        for (seq, share) in &batch {
-                            if *seq > totals.upto {
-                                totals.add(*seq, share);
-                            }
-                            if totals.is_full() {
-                                totals.end_run();
-                                shares += self.move_totals(&totals).await?;
-                                totals = Totals::after(totals.upto);
-                            }
-                        }
-                        // A batch takes a millisecond, and others have work to do.
-                        tokio::task::yield_now().await;
-                    }
-                }
-                totals.end_run();
-                shares += self.move_totals(&totals).await?;
-            }
+            let shares = self.count_to_the_end().await?;
+            self.place_blocks().await?;
+            Ok(shares)
         })
         .await
+    }
+
+    async fn count_to_the_end(&self) -> Result<u64, StoreError> {
+        // Where it is now: under load the end is never reached.
+        let end = self.last_seq().await?;
+        let mut shares = 0;
+        loop {
+            let mut totals = Totals::after(self.counted_seq().await?);
+            if totals.upto >= end {
+                return Ok(shares);
+            }
+            while totals.upto < end {
+                for (first_seq, bytes) in self.batches_from(totals.upto + 1).await? {
+                    let batch = decode(first_seq, &bytes)?;
+                    for (seq, share) in &batch {
+                        if *seq > totals.upto {
+                            totals.add(*seq, share);
+                        }
+                        if totals.is_full() {
+                            totals.end_run();
+                            shares += self.move_totals(&totals).await?;
+                            totals = Totals::after(totals.upto);
+                        }
+                    }
+                    // A batch takes a millisecond, and others have work to do.
+                    tokio::task::yield_now().await;
+                }
+            }
+            totals.end_run();
+            shares += self.move_totals(&totals).await?;
+        }
     }
 
     /// The last share the totals have counted.
@@ -79,13 +85,20 @@ impl Store {
     /// Moves every total; how many shares were counted. None if the totals have come from
     /// elsewhere meanwhile: by a call that was given up while its transaction ended well.
     async fn move_totals(&self, totals: &Totals) -> Result<u64, StoreError> {
-        let Totals { after, upto, .. } = *totals;
+        let Totals { after, upto, work, .. } = *totals;
+        let (high, low) = work_pair(work)?;
         let mut tx = self.begin().await?;
         let moved = sqlx::query(
-            "UPDATE pool SET counted_seq = ?2 WHERE id = 1 AND counted_seq = ?1 AND ?2 > ?1",
+            "UPDATE pool SET
+                 counted_seq = ?2,
+                 work_hi = work_hi + ?3 + ((work_lo + ?4) >> 40),
+                 work_lo = (work_lo + ?4) & 1099511627775
+             WHERE id = 1 AND counted_seq = ?1 AND ?2 > ?1",
         )
         .bind(int("sequence number", after)?)
         .bind(int("sequence number", upto)?)
+        .bind(high)
+        .bind(low)
         .execute(&mut *tx)
         .await?
         .rows_affected();

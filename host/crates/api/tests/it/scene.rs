@@ -7,7 +7,7 @@ use chimera_api::{
     Plugin, PluginPhase, ReplyLatency, Sessions, ShareLog, Snapshot, router, serve,
 };
 use chimera_ledger::{Amount, BlockState, Reason, SchemeKind, Transfer};
-use chimera_pow::{Difficulty, PowHash, Work};
+use chimera_pow::{Difficulty, PowHash, Target, Work};
 use chimera_store::{
     BlockChange, BlockRow, GenerationId, NewGeneration, SettlementRow, ShareRecord, Store,
 };
@@ -79,6 +79,7 @@ impl Scene {
                 worker: ann,
                 found_at_ms: NOW_MS - 50_000,
                 pow_hash: PowHash([2; 32]),
+                target: Target::DIFFICULTY_ONE,
                 tx_fees: Amount::from_units(1),
                 bytes: vec![1],
             };
@@ -123,6 +124,22 @@ impl Scene {
             reason,
         });
         self.store.settle(&row, &transfers).await.expect("settled");
+    }
+
+    /// A share of ann's, counted.
+    pub(crate) async fn mine(&self, work: u128) {
+        let seq = self.store.last_seq().await.expect("readable") + 1;
+        let share = ShareRecord {
+            worker: self.store.worker("ann", "rig", NOW_MS).await.expect("registered"),
+            work: Work::from_hashes(work),
+            network_work: Work::from_hashes(1_000_000),
+            difficulty: Difficulty::ONE,
+            height: 9,
+            time_ms: NOW_MS,
+            hash: PowHash([1; 32]),
+        };
+        self.store.append_shares(seq, &[share], NOW_MS).await.expect("appended");
+        self.store.count_shares().await.expect("counted");
     }
 
     /// Pays the share before `end` to so many accounts: 1, 2, 3, ... base units.
@@ -200,6 +217,7 @@ fn running() -> Snapshot {
             algorithm: "blake2s".to_owned(),
             height: 10,
             difficulty: 0.001,
+            work: Work::from_hashes(4_000_000),
         }),
         sessions: Sessions { connected: 3, authorised: 2, max_miners: 1000 },
         verdicts: [("accepted".to_owned(), 40), ("stale".to_owned(), 2)].into(),

@@ -6,6 +6,7 @@ mod blocks;
 mod books;
 mod kv;
 mod model;
+mod rounds;
 mod scene;
 mod share_log;
 mod takeovers;

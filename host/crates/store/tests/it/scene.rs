@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chimera_ledger::{Account, AccountName, Amount, BlockState, Reason, SchemeKind, Transfer};
-use chimera_pow::{Difficulty, PowHash, Work};
+use chimera_pow::{Difficulty, PowHash, Target, Work};
 use chimera_store::{
     BlockChange, BlockRow, Booking, GenerationId, NewGeneration, SettlementRow, ShareRecord, Store,
     StoreError,
@@ -121,6 +121,16 @@ pub(crate) fn scheme(kind: SchemeKind, from_seq: u64) -> NewGeneration {
     }
 }
 
+/// The target a block of so much work has: a power of two.
+pub(crate) fn target_of_work(work: u32) -> Target {
+    let mut bytes = [0xff; 32];
+    let free = 256 - work.ilog2() as usize;
+    for bit in free..256 {
+        bytes[31 - bit / 8] &= !(1 << (bit % 8));
+    }
+    Target::from_be_bytes(bytes)
+}
+
 pub(crate) fn candidate(id: &str, seq: u64, worker: WorkerId) -> BlockRow {
     BlockRow {
         id: id.into(),
@@ -129,6 +139,7 @@ pub(crate) fn candidate(id: &str, seq: u64, worker: WorkerId) -> BlockRow {
         worker,
         found_at_ms: 100_000,
         pow_hash: PowHash([2; 32]),
+        target: target_of_work(256),
         tx_fees: Amount::from_units(10),
         bytes: vec![1, 2, 3],
     }
