@@ -35,7 +35,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 const SECOND_CHANCE_BLOCKS: u64 = 32;
 /// How many of the latest blocks are looked through for those.
 const RECENT_BLOCKS: u32 = 256;
-/// Tips in a row at which a settled block must be missing before it is undone.
+/// Tips in a row at which a settled block must be missing before it is undone, and at which a
+/// reversed one must be there, ripe, before it is booked again.
 const REVERSAL_TIPS: u32 = 6;
 const HELD: &str = "The settlement is held and nothing was booked; shares are still recorded. It \
                     is retried by itself, at last every five minutes. If its payout component \
@@ -55,8 +56,9 @@ pub(crate) struct Settler {
     pub schemes: Arc<Schemes>,
     /// Whether the scheme in force settles blocks that an earlier one cannot.
     pub take_over: bool,
-    /// Settled blocks that are not on the chain, and at how many tips in a row.
-    pub missing: Mutex<HashMap<String, u32>>,
+    /// Settled blocks that are not on the chain and reversed ones that are, and at how many tips
+    /// in a row.
+    pub contradicted: Mutex<HashMap<String, u32>>,
     /// How often work is settled by accruing schemes.
     pub settle_interval: Duration,
     /// Who runs the components.
@@ -122,7 +124,9 @@ impl Settler {
             BlockState::Orphaned | BlockState::Rejected => {
                 block.height + SECOND_CHANCE_BLOCKS > tip
             }
-            BlockState::Settled => block.height + ripening + SECOND_CHANCE_BLOCKS > tip,
+            BlockState::Settled | BlockState::Reversed => {
+                block.height + ripening + SECOND_CHANCE_BLOCKS > tip
+            }
             _ => false,
         });
         let open = self.store.open_blocks().await?;
@@ -147,7 +151,12 @@ impl Settler {
         };
         use BlockState::{Candidate, Mature, Orphaned, Pending, Rejected, Reversed, Settled};
         match (block.state, reward) {
-            (Reversed, _) | (Orphaned, RewardState::Orphaned | RewardState::Unknown) => Ok(()),
+            (Reversed, RewardState::Ripe { amount }) => self.reinstate(block, amount).await,
+            (Reversed, _) => {
+                self.agreed(block);
+                Ok(())
+            }
+            (Orphaned, RewardState::Orphaned | RewardState::Unknown) => Ok(()),
             (Rejected, RewardState::Orphaned | RewardState::Unknown) => Ok(()),
             (Candidate | Pending, RewardState::Unknown)
                 if block.height + SECOND_CHANCE_BLOCKS < tip =>
@@ -161,7 +170,7 @@ impl Settler {
             // A mature or settled block nobody knows any more: a node that is catching up.
             (Mature, RewardState::Unknown) => Ok(()),
             (Settled, RewardState::Unknown) => {
-                self.missing().remove(&block.id);
+                self.agreed(block);
                 Ok(())
             }
             (Candidate | Pending | Mature, RewardState::Orphaned) => {
@@ -170,7 +179,7 @@ impl Settler {
             (Settled, RewardState::Orphaned) => self.reverse(block).await,
             (Mature, RewardState::Ripening { .. }) => Ok(()),
             (Settled, RewardState::Ripening { .. } | RewardState::Ripe { .. }) => {
-                self.missing().remove(&block.id);
+                self.agreed(block);
                 Ok(())
             }
             (Candidate | Orphaned | Rejected, _) => {
@@ -188,25 +197,50 @@ impl Settler {
     /// Undoes what was booked for a block that left the chain after it was ripe. That cannot
     /// be taken back, so one node's word at one tip is not enough.
     async fn reverse(&self, block: &Block) -> anyhow::Result<()> {
-        let times = {
-            let mut missing = self.missing();
-            let times = missing.entry(block.id.clone()).or_insert(0);
-            *times += 1;
-            *times
-        };
-        tracing::warn!(height = block.height, times, "a settled block is not on the chain");
-        if times < REVERSAL_TIPS {
+        tracing::warn!(height = block.height, "a settled block is not on the chain");
+        if self.contradicted(block) < REVERSAL_TIPS {
             return Ok(());
         }
-        self.missing().remove(&block.id);
         let why = "it left the chain after it was settled";
         self.store.reverse(&block.id, why, now_ms()).await?;
+        self.agreed(block);
         tracing::error!(height = block.height, block = block.id, "settlement reversed: {why}");
         Ok(())
     }
 
-    fn missing(&self) -> MutexGuard<'_, HashMap<String, u32>> {
-        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Books again what was undone for a block that is on the chain after all, and ripe.
+    async fn reinstate(&self, block: &Block, amount: u64) -> anyhow::Result<()> {
+        let settled = block.reward.map_or(0, Amount::units);
+        anyhow::ensure!(
+            amount == settled,
+            "it was settled with a reward of {settled} and is back on the chain with {amount}"
+        );
+        tracing::warn!(height = block.height, "a reversed block is on the chain again");
+        if self.contradicted(block) < REVERSAL_TIPS {
+            return Ok(());
+        }
+        let why = "it is on the chain again after it was reversed";
+        self.store.reinstate(&block.id, why, now_ms()).await?;
+        self.agreed(block);
+        tracing::warn!(height = block.height, block = block.id, "settlement reinstated: {why}");
+        Ok(())
+    }
+
+    /// The chain says something else of a block than the books; at how many tips in a row.
+    fn contradicted(&self, block: &Block) -> u32 {
+        let mut contradicted = self.contradictions();
+        let times = contradicted.entry(block.id.clone()).or_insert(0);
+        *times += 1;
+        *times
+    }
+
+    /// The chain says of a block what the books say, or nothing.
+    fn agreed(&self, block: &Block) {
+        self.contradictions().remove(&block.id);
+    }
+
+    fn contradictions(&self) -> MutexGuard<'_, HashMap<String, u32>> {
+        self.contradicted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn fees(&self) -> MutexGuard<'_, FeeMean> {

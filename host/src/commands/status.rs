@@ -32,32 +32,46 @@ pub async fn status(args: &StatusArgs) -> anyhow::Result<Exit> {
     Ok(if healthy { Exit::Done } else { Exit::Failed })
 }
 
+/// What is asked for, and where; the latest blocks are enough for a screen.
+const PARTS: [(&str, &str); 5] = [
+    ("status", "status"),
+    ("health", "health"),
+    ("stats", "stats"),
+    ("plugins", "plugins"),
+    ("blocks", "blocks?limit=5"),
+];
+
 async fn ask(api: &str) -> Result<Value, String> {
     let mut answers = Map::new();
-    for part in ["status", "health", "stats", "plugins"] {
-        let body = match get(api, &format!("/api/v1/{part}")).await {
+    for (part, route) in PARTS {
+        let body = match get(api, &format!("/api/v1/{route}")).await {
             Ok(Answer::Said(_, body)) => body,
             Ok(Answer::Nobody(error)) => return Err(error),
             Err(error) => return Err(causes(&error)),
         };
-        let body = if part == "plugins" { body[part].clone() } else { body };
+        let body = match part {
+            "plugins" => body["plugins"].clone(),
+            "blocks" => body["items"].clone(),
+            _ => body,
+        };
         answers.insert(part.to_owned(), body);
     }
     Ok(Value::Object(answers))
 }
 
 /// Every answer as it is named in the API: one screen, no second vocabulary. Of the slots what
-/// fills them and where that stands; `/api/v1/plugins` has the rest.
+/// fills them and where that stands, of the latest blocks how they came off;
+/// `/api/v1/plugins` and `/api/v1/blocks` have the rest.
 fn print(answers: &Value) {
     for (part, answer) in answers.as_object().into_iter().flatten() {
         say::line(format_args!("{part}"));
-        match answer.as_array().filter(|_| part == "plugins") {
-            Some(slots) => {
-                for slot in slots {
-                    say::field(slot["slot"].as_str().unwrap_or_default(), slot_line(slot));
-                }
-            }
-            None => print_fields("", answer),
+        let rows = answer.as_array().into_iter().flatten();
+        match part.as_str() {
+            "plugins" => rows.for_each(|slot| {
+                say::field(slot["slot"].as_str().unwrap_or_default(), slot_line(slot));
+            }),
+            "blocks" => rows.for_each(|block| say::field(&block["height"], block_line(block))),
+            _ => print_fields("", answer),
         }
     }
 }
@@ -71,6 +85,24 @@ fn slot_line(slot: &Value) -> String {
     if !slot["next"].is_null() {
         let detail = slot["next"]["detail"].as_str().unwrap_or_default();
         line += &format!("; next: {detail}, {}", phase(&slot["next"], now_ms()));
+    }
+    line
+}
+
+/// Where a found block stands, what it took, and what the chain said to it.
+fn block_line(block: &Value) -> String {
+    let text = |key: &str| block[key].as_str().unwrap_or_default();
+    let mut line = text("state").to_owned();
+    if let Some(effort) = block["effort"].as_f64() {
+        line += &format!(", effort {:.1} %", effort * 100.0);
+    }
+    let (answer, detail) = (text("answer"), text("detail"));
+    if !answer.is_empty() {
+        line += &format!(", handed in: {answer}");
+    }
+    // A block moves on by that answer first: once is enough.
+    if !detail.is_empty() && detail != answer {
+        line += &format!("; {detail}");
     }
     line
 }
@@ -110,6 +142,39 @@ fn print_fields(prefix: &str, value: &Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// State, effort, answer and detail of a block, and how it is told.
+    #[test]
+    fn a_block_is_told_with_its_effort_and_the_chains_answer() {
+        for (state, effort, answer, detail, expected) in [
+            ("candidate", json!(null), "", "", "candidate"),
+            (
+                "candidate",
+                json!(0.25),
+                "unreachable: connection refused",
+                "",
+                "candidate, effort 25.0 %, handed in: unreachable: connection refused",
+            ),
+            (
+                "rejected",
+                json!(1.5),
+                "rejected: bad-cb-amount",
+                "rejected: bad-cb-amount",
+                "rejected, effort 150.0 %, handed in: rejected: bad-cb-amount",
+            ),
+            (
+                "orphaned",
+                json!(0.0),
+                "accepted",
+                "another block has its place",
+                "orphaned, effort 0.0 %, handed in: accepted; another block has its place",
+            ),
+        ] {
+            let block =
+                json!({ "state": state, "effort": effort, "answer": answer, "detail": detail });
+            assert_eq!(block_line(&block), expected);
+        }
+    }
 
     #[test]
     fn a_slot_is_told_with_its_generation_and_phase() {

@@ -130,7 +130,7 @@ pub(super) async fn assemble(
         candidates,
         schemes: Arc::clone(&filled.schemes),
         take_over: config.take_over,
-        missing: Mutex::default(),
+        contradicted: Mutex::default(),
         settle_interval: config.settle_interval,
         process,
         reserve: config.settlement.reserve,

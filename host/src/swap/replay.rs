@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chimera_ledger::{Account, Distribution, Event, Limits, Reason, Request, Transfer};
+use chimera_ledger::{Account, Distribution, Event, Limits, Request, Transfer};
 use chimera_plugin::PayoutScheme;
 use chimera_store::{Settlement, Store, Window};
 
@@ -108,7 +108,7 @@ fn settle(scheme: &PayoutScheme, request: &Request) -> Result<Distribution, Stri
 }
 
 fn add(credits: &mut Credits, transfers: &[Transfer]) {
-    for transfer in transfers.iter().filter(|transfer| transfer.reason != Reason::Reversal) {
+    for transfer in transfers.iter().filter(|transfer| !transfer.reason.is_leg()) {
         if let Account::Miner(name) = &transfer.credit {
             let units = i128::from(transfer.amount.units());
             *credits.entry(name.as_str().to_owned()).or_default() += units;

@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use chimera_ledger::Record;
-use chimera_store::{Credits, Recorded, Settlement};
+use chimera_ledger::{Reason, Record};
+use chimera_store::{Credits, Leg, Recorded, Settlement};
 use serde::Serialize;
 
 use crate::amount::Money;
@@ -33,8 +33,10 @@ pub(crate) struct PayoutView {
     /// up to and with this one.
     to_seq: u64,
     booked_at_ms: u64,
-    /// When all of it was undone.
+    /// When all of it was undone; null if it was not, or is booked again.
     reversed_at_ms: Option<u64>,
+    /// How it was undone and booked again as its block left the chain and came back, in order.
+    legs: Vec<LegView>,
     /// All credits to miners.
     credited: Money,
     pool_fee: Money,
@@ -73,6 +75,23 @@ impl From<Recorded> for RecordView {
     }
 }
 
+/// Every transfer of a settlement undone, or booked again.
+#[derive(Debug, Serialize)]
+struct LegView {
+    /// "reversal" or "reinstatement".
+    kind: &'static str,
+    why: String,
+    booked_at_ms: u64,
+}
+
+impl From<Leg> for LegView {
+    fn from(leg: Leg) -> Self {
+        let kind = if leg.is_reversal() { Reason::Reversal } else { Reason::Reinstatement };
+        let Leg { why, booked_at_ms, .. } = leg;
+        Self { kind: kind.name(), why, booked_at_ms }
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct CreditView {
     account: String,
@@ -93,7 +112,9 @@ pub(crate) async fn list(
     for settlement in page.items {
         let record = store.recorded(settlement.number).await?;
         let credits = store.credits(settlement.number, record.as_ref(), CREDITS_MAX).await?;
-        items.push(PayoutView::new(settlement, record, credits, &snapshot.coin));
+        let legs = store.legs(settlement.number).await?.into_iter().map(LegView::from).collect();
+        let view = PayoutView::new(settlement, record, credits, &snapshot.coin);
+        items.push(PayoutView { legs, ..view });
     }
     Ok(Json(Page { items, next: page.next }))
 }
@@ -133,6 +154,7 @@ impl PayoutView {
             to_seq: row.to_seq,
             booked_at_ms: row.booked_at_ms,
             reversed_at_ms,
+            legs: Vec::new(),
             credited: money(credits.credited),
             pool_fee: money(credits.pool_fee),
             carry_in: money(row.carry_in.into()),

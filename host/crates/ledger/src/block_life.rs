@@ -1,4 +1,5 @@
-//! The life of a found block: only a mature one touches balances, and only once.
+//! The life of a found block: only a mature one is divided, and only once; what was divided is
+//! undone and restored as the chain goes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,12 +19,13 @@ pub enum BlockState {
     Orphaned,
     /// Every node refused it. One that had it all the same can bring it back.
     Rejected,
-    /// Left the best chain after it was divided; every credit is reversed.
+    /// Left the best chain after it was divided; every credit is reversed. It can come back,
+    /// and then every credit is booked again.
     Reversed,
 }
 
 /// Every legal move. Staying where one is is no move and always harmless.
-const MOVES: [(BlockState, BlockState); 10] = {
+const MOVES: [(BlockState, BlockState); 11] = {
     use BlockState::*;
     [
         (Candidate, Pending),
@@ -34,6 +36,7 @@ const MOVES: [(BlockState, BlockState); 10] = {
         (Mature, Settled),
         (Mature, Orphaned),
         (Settled, Reversed),
+        (Reversed, Settled),
         (Orphaned, Pending),
         (Rejected, Pending),
     ]
@@ -131,7 +134,7 @@ mod tests {
         (BlockState::Settled, "reversed"),
         (BlockState::Orphaned, "pending"),
         (BlockState::Rejected, "pending"),
-        (BlockState::Reversed, ""),
+        (BlockState::Reversed, "settled"),
     ];
 
     #[test]
@@ -148,14 +151,16 @@ mod tests {
     }
 
     #[test]
-    fn only_a_mature_block_is_settled_and_nothing_returns_from_a_reversal() {
-        for from in BlockState::ALL {
-            let settles = from.check_move(BlockState::Settled) == Ok(true);
-            assert_eq!(settles, from == BlockState::Mature, "{from}");
-        }
-        assert!(BlockState::ALL.into_iter().all(|to| {
-            to == BlockState::Reversed || BlockState::Reversed.check_move(to).is_err()
-        }));
+    fn money_moves_into_settled_and_out_of_it_and_nowhere_else() {
+        use BlockState::{Mature, Reversed, Settled};
+        let moves = BlockState::ALL.into_iter().flat_map(|from| {
+            let legal = move |to: &BlockState| from.check_move(*to) == Ok(true);
+            BlockState::ALL.into_iter().filter(legal).map(move |to| (from, to))
+        });
+        let is_money = |state| matches!(state, Settled | Reversed);
+        let of_money: Vec<_> =
+            moves.filter(|(from, to)| is_money(*from) || is_money(*to)).collect();
+        assert_eq!(of_money, [(Mature, Settled), (Settled, Reversed), (Reversed, Settled)]);
     }
 
     #[test]

@@ -38,11 +38,13 @@ pub enum Reason {
     Reserve,
     /// Undoes another transfer.
     Reversal,
+    /// Books a transfer again that was undone.
+    Reinstatement,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Reward,
         Self::Fee,
         Self::CarryIn,
@@ -50,6 +52,7 @@ impl Reason {
         Self::Accrual,
         Self::Reserve,
         Self::Reversal,
+        Self::Reinstatement,
     ];
 
     /// The stable word used in the database and the API.
@@ -62,7 +65,13 @@ impl Reason {
             Self::Accrual => "accrual",
             Self::Reserve => "reserve",
             Self::Reversal => "reversal",
+            Self::Reinstatement => "reinstatement",
         }
+    }
+
+    /// Whether it repeats or undoes another transfer, see [`Transfer::leg`].
+    pub const fn is_leg(self) -> bool {
+        matches!(self, Self::Reversal | Self::Reinstatement)
     }
 }
 
@@ -89,16 +98,21 @@ impl FromStr for Reason {
 }
 
 impl Transfer {
-    /// The transfer that undoes this one. It can be booked once, like every other.
+    /// What is booked when this one is undone, booked again, undone again, and so on: odd legs,
+    /// from 1, undo it, even ones book it again. Each can be booked once, like every transfer,
+    /// so that all of them together are always this one, or nothing.
     #[must_use]
-    pub fn reversal(&self) -> Self {
-        Self {
-            key: format!("reversal:{}", self.key),
-            debit: self.credit.clone(),
-            credit: self.debit.clone(),
-            amount: self.amount,
-            reason: Reason::Reversal,
-        }
+    pub fn leg(&self, leg: u32) -> Self {
+        let Self { key, debit, credit, amount, .. } = self.clone();
+        let reason = if leg.is_multiple_of(2) { Reason::Reinstatement } else { Reason::Reversal };
+        let (debit, credit) =
+            if reason == Reason::Reversal { (credit, debit) } else { (debit, credit) };
+        let key = match leg {
+            // Its name from when it was the only one.
+            1 => format!("{reason}:{key}"),
+            _ => format!("{reason}-{leg}:{key}"),
+        };
+        Self { key, debit, credit, amount, reason }
     }
 }
 
@@ -123,11 +137,30 @@ mod tests {
     fn an_orphan_after_credit_is_another_transfer() {
         let [reward] = &block_to_reserve("block:9", Amount::from_units(5))[..] else { panic!() };
         assert_eq!(reward.key, "block:9/pool:reserve");
-        let undone = reward.reversal();
+        let undone = reward.leg(1);
         assert_eq!(undone.key, "reversal:block:9/pool:reserve");
         assert_eq!((&undone.debit, &undone.credit), (&Account::Reserve, &Account::Chain));
         assert_eq!(undone.amount, reward.amount);
         assert!(block_to_reserve("block:9", Amount::ZERO).is_empty());
+    }
+
+    /// Which leg, its key, and where the money is after it.
+    #[test]
+    fn legs_undo_and_restore_in_turns_under_keys_of_their_own() {
+        let transfer = block_to_reserve("block:9", Amount::from_units(5)).remove(0);
+        let mut reserve = 5;
+        for (leg, key, expected) in [
+            (1, "reversal:block:9/pool:reserve", 0),
+            (2, "reinstatement-2:block:9/pool:reserve", 5),
+            (3, "reversal-3:block:9/pool:reserve", 0),
+            (4, "reinstatement-4:block:9/pool:reserve", 5),
+        ] {
+            let booked = transfer.leg(leg);
+            assert_eq!((booked.key.as_str(), booked.amount), (key, transfer.amount));
+            reserve += if booked.credit == Account::Reserve { 5 } else { -5 };
+            assert_eq!(reserve, expected, "leg {leg}");
+            assert!(booked.reason.is_leg() && !transfer.reason.is_leg());
+        }
     }
 
     #[test]

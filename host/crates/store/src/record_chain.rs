@@ -4,12 +4,11 @@
 
 use std::collections::HashMap;
 
-use chimera_ledger::{
-    Account, AccountName, Event, Hash256, Header, Reason, Record, SaltedKey, Transfer,
-};
+use chimera_ledger::{Account, AccountName, Event, Hash256, Header, Record, SaltedKey, Transfer};
 use sqlx::SqliteConnection;
 
 use crate::books::read_transfers;
+use crate::legs::{Leg, read_legs};
 use crate::number::{int, uint, uint32};
 use crate::records::{hash_of, read, salt_of};
 use crate::store::named;
@@ -225,29 +224,21 @@ impl Ledger {
             return wrong("no transfers follow from its record");
         };
         let found = read_transfers(connection, row.number).await?;
-        let (undone, booked): (Vec<Transfer>, Vec<Transfer>) =
-            found.into_iter().partition(|transfer| transfer.reason == Reason::Reversal);
+        let (afterwards, booked): (Vec<Transfer>, Vec<Transfer>) =
+            found.into_iter().partition(|transfer| transfer.reason.is_leg());
         if let Some(why) = first_unequal("transfer", &follow, &booked) {
             return wrong(why);
         }
-        let reversals: Vec<Transfer> = match row.reversed_ms {
-            Some(_) => booked.iter().map(Transfer::reversal).collect(),
-            None => Vec::new(),
+        let legs = read_legs(connection, row.number).await?;
+        let every = |leg: &Leg| {
+            let number = leg.number;
+            booked.iter().map(move |transfer| transfer.leg(number))
         };
-        if let Some(why) = first_unequal("reversal", &reversals, &undone) {
+        let due: Vec<Transfer> = legs.iter().flat_map(every).collect();
+        if let Some(why) = first_unequal("leg", &due, &afterwards) {
             return wrong(why);
         }
-        let (mistimed,): (i64,) = sqlx::query_as(
-            "SELECT count(*) FROM transfer
-             WHERE settlement = ?1 AND booked_ms <> iif(reason = 'reversal', ?3, ?2)",
-        )
-        .bind(row.number)
-        .bind(row.booked_ms)
-        .bind(row.reversed_ms)
-        .fetch_one(connection)
-        .await?;
-        Ok((mistimed > 0)
-            .then(|| format!("{mistimed} of its transfers were booked at another time")))
+        compare_times(connection, row, booked.len(), &legs).await
     }
 
     /// What must be true when all settlements are read: every generation has the state its
@@ -282,6 +273,9 @@ impl Ledger {
              WHERE settlement NOT IN (SELECT number FROM settlement)
              UNION ALL
              SELECT settlement, 'a transfer' FROM transfer
+             WHERE settlement NOT IN (SELECT number FROM settlement)
+             UNION ALL
+             SELECT settlement, 'a leg' FROM settlement_leg
              WHERE settlement NOT IN (SELECT number FROM settlement) LIMIT 1",
         )
         .fetch_optional(connection)
@@ -338,6 +332,40 @@ impl RecordChain {
         let last = |numbers: &[u64]| numbers.last().copied().unwrap_or(0);
         last(&self.recomputable).max(last(&self.by_hash))
     }
+}
+
+/// The settlement was booked when it says, and each leg when that says; whether it is reversed
+/// is what the last of them did.
+async fn compare_times(
+    connection: &mut SqliteConnection,
+    row: &Row,
+    booked: usize,
+    legs: &[Leg],
+) -> Found {
+    let mut times = vec![row.booked_ms; booked];
+    for leg in legs {
+        times.extend(std::iter::repeat_n(int("time", leg.booked_at_ms)?, booked));
+    }
+    let found: Vec<(i64,)> =
+        sqlx::query_as("SELECT booked_ms FROM transfer WHERE settlement = ?1 ORDER BY number")
+            .bind(row.number)
+            .fetch_all(connection)
+            .await?;
+    let mistimed = found.iter().zip(&times).filter(|((found,), time)| found != *time).count();
+    if mistimed > 0 {
+        return wrong(format_args!("{mistimed} of its transfers were booked at another time"));
+    }
+    let last = legs.last().filter(|leg| leg.is_reversal());
+    let reversed = last.map(|leg| int("time", leg.booked_at_ms)).transpose()?;
+    if row.reversed_ms == reversed {
+        return Ok(None);
+    }
+    let told = |at: Option<i64>| at.map_or_else(|| "not".to_owned(), |at| format!("at {at}"));
+    wrong(format_args!(
+        "it is said to be reversed: {}; by its legs: {}",
+        told(row.reversed_ms),
+        told(reversed)
+    ))
 }
 
 /// What the settlement says against its record.

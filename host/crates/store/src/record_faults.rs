@@ -245,7 +245,7 @@ async fn every_change_of_the_past_is_found() {
              SELECT 'y', debit, credit, amount, 'reversal', settlement, booked_ms FROM transfer
              WHERE settlement = 2 AND reason = 'fee'",
             2,
-            "reversal 1 is 1 from pool:reserve to pool:fee as reversal (y), but should be nothing",
+            "leg 1 is 1 from pool:reserve to pool:fee as reversal (y), but should be nothing",
         ),
         ("UPDATE settlement SET to_seq = 5 WHERE number = 2", 2, "than its record: key"),
         ("UPDATE settlement SET key = 'z' WHERE number = 2", 2, "than its record: key"),
@@ -264,7 +264,13 @@ async fn every_change_of_the_past_is_found() {
         ("UPDATE settlement SET carry_in = 1 WHERE number = 1", 1, "its record: carry_in"),
         ("UPDATE settlement SET carry_out = 1 WHERE number = 1", 1, "its record: carry_out"),
         ("UPDATE settlement SET booked_ms = 1 WHERE number = 1", 1, "its record: booked_ms"),
-        ("UPDATE settlement SET reversed_ms = 1 WHERE number = 1", 1, "reversal 1 is nothing"),
+        (
+            "UPDATE settlement SET reversed_ms = 1 WHERE number = 1",
+            1,
+            "it is said to be reversed: at 1; by its legs: not",
+        ),
+        ("INSERT INTO settlement_leg VALUES (1, 1, 'so', 1)", 1, "leg 1 is nothing"),
+        ("INSERT INTO settlement_leg VALUES (1, 2, 'so', 1)", 1, "leg 1 of settlement 1 is miss"),
         ("UPDATE generation SET config = '{ }'", 1, "generation 1 is another than its record says"),
         ("UPDATE generation SET version = '1.0.1'", 1, "generation 1 is another"),
         ("UPDATE generation SET grants = 'kv'", 1, "generation 1 is another"),

@@ -50,7 +50,8 @@ pub struct Settlement {
     pub number: u64,
     /// What was decided.
     pub row: SettlementRow,
-    /// When all its transfers were reversed, ms since the Unix epoch.
+    /// When all its transfers were reversed, ms since the Unix epoch; none if they were not, or
+    /// are booked again. [`Store::legs`] has all of it.
     pub reversed_at_ms: Option<u64>,
 }
 
@@ -136,43 +137,6 @@ impl Store {
         .await
     }
 
-    /// Undoes the settlement of a block that left the best chain: one reversing transfer
-    /// for every transfer, and the block is reversed for good. Repeating it changes nothing.
-    ///
-    /// # Errors
-    /// When the block is not settled, or the database cannot be written.
-    pub async fn reverse(
-        &self,
-        block: &str,
-        why: &str,
-        now_ms: u64,
-    ) -> Result<Booking, StoreError> {
-        named("reverse a settlement", async {
-            let mut tx = self.begin().await?;
-            if !check_move(&read_block(&mut tx, block).await?, BlockState::Reversed)? {
-                return Ok(Booking::AlreadyBooked);
-            }
-            let found: Option<(i64,)> =
-                sqlx::query_as("SELECT number FROM settlement WHERE block = ?1")
-                    .bind(block)
-                    .fetch_optional(&mut *tx)
-                    .await?;
-            let (number,) = found.ok_or_else(|| StoreError::UnknownSettlement(block.to_owned()))?;
-            let booked = read_transfers(&mut tx, number).await?;
-            let reversals: Vec<Transfer> = booked.iter().map(Transfer::reversal).collect();
-            book(&mut tx, number, &reversals, now_ms).await?;
-            sqlx::query("UPDATE settlement SET reversed_ms = ?2 WHERE number = ?1")
-                .bind(number)
-                .bind(int("time", now_ms)?)
-                .execute(&mut *tx)
-                .await?;
-            move_block(&mut tx, block, BlockState::Reversed, why, now_ms).await?;
-            tx.commit().await?;
-            Ok(Booking::Booked)
-        })
-        .await
-    }
-
     /// The latest settlements, newest first; with `before`, those booked before that number.
     /// A list carries no scheme states: they can be megabytes each.
     ///
@@ -199,7 +163,7 @@ impl Store {
         .await
     }
 
-    /// One settlement with its transfers, reversals included.
+    /// One settlement with its transfers, those of its legs included.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -286,7 +250,9 @@ async fn find(connection: &mut SqliteConnection, key: &str) -> Result<Option<Col
 /// What the chain pays for a block that may be divided.
 async fn mature_reward(tx: &mut SqliteConnection, id: &str) -> Result<u64, StoreError> {
     let block = read_block(tx, id).await?;
-    if !check_move(&block, BlockState::Settled)? {
+    let moves = check_move(&block, BlockState::Settled)?;
+    // A reversed one is divided too: it is reinstated, never settled once more.
+    if !moves || block.state == BlockState::Reversed {
         return Err(StoreError::SettledElsewhere(id.to_owned()));
     }
     let reward = block.reward.ok_or_else(|| StoreError::RewardMissing(id.to_owned()))?;
@@ -395,7 +361,7 @@ async fn insert(tx: &mut SqliteConnection, row: &SettlementRow) -> Result<i64, S
 }
 
 /// Moves a block together with its money.
-async fn move_block(
+pub(crate) async fn move_block(
     tx: &mut SqliteConnection,
     id: &str,
     to: BlockState,

@@ -138,6 +138,55 @@ async fn a_reversed_payout_shows_what_was_paid_and_when_it_was_undone() {
     assert_eq!(payout["reversed_at_ms"], NOW_MS);
     assert_eq!(payout["credited"]["units"], "4950000000");
     assert_eq!(scene.good("/api/v1/miners/ann").await["balance"]["units"], "0");
+
+    scene.store.reinstate("b1", "on the chain again", NOW_MS + 1).await.expect("reinstated");
+    let payout = scene.good("/api/v1/payouts").await["items"][0].clone();
+    assert_eq!(payout["reversed_at_ms"], Value::Null);
+    assert_eq!(
+        (&payout["credited"]["units"], &payout["accounts"]),
+        (&json!("4950000000"), &json!(2))
+    );
+    let legs = json!([
+        { "kind": "reversal", "why": "reorganised away", "booked_at_ms": NOW_MS },
+        { "kind": "reinstatement", "why": "on the chain again", "booked_at_ms": NOW_MS + 1 },
+    ]);
+    assert_eq!(payout["legs"], legs);
+    let ann = scene.good("/api/v1/miners/ann").await;
+    assert_eq!(ann["balance"]["units"], "3300000000");
+    assert_eq!(ann["credits"][0]["reason"], "reinstatement");
+}
+
+/// 900,000 hashes for the first block, where 4,295,032,833 were expected; two more within the
+/// same batch, one of them an orphan.
+#[tokio::test]
+async fn a_block_shows_its_effort_and_the_pool_its_luck() {
+    let scene = Scene::filled().await;
+    let before = scene.good("/api/v1/blocks").await["items"][2].clone();
+    assert_eq!((&before["effort"], &before["round_work"]), (&Value::Null, &Value::Null));
+    assert_eq!(scene.good("/api/v1/stats").await["current_effort"], Value::Null);
+    scene.store.count_shares().await.expect("counted");
+    scene.store.note_answer("b2", "stale: inconclusive").await.expect("noted");
+    let expected = 4_295_032_833.0;
+    let blocks = scene.good("/api/v1/blocks").await;
+    for (at, work, effort) in [(0, "0", 0.0), (1, "0", 0.0), (2, "900000", 900_000.0 / expected)] {
+        let block = &blocks["items"][at];
+        assert_eq!((&block["round_work"], block["effort"].as_f64()), (&json!(work), Some(effort)));
+        assert_eq!(block["network_difficulty"], 1.0);
+    }
+    assert_eq!(blocks["items"][1]["answer"], "stale: inconclusive");
+    let stats = scene.good("/api/v1/stats").await;
+    assert_eq!(stats["current_effort"], 0.0, "nothing since the last block");
+    for window in ["last_10", "last_100"] {
+        let luck = &stats["luck"][window];
+        assert_eq!(luck["blocks"], 3);
+        assert_eq!(luck["ratio"].as_f64(), Some(3.0 * expected / 900_000.0));
+    }
+    scene.mine(2_000_000).await;
+    assert_eq!(scene.good("/api/v1/stats").await["current_effort"], 0.5, "of 4,000,000");
+    let (_, page) = scene.text("/metrics").await;
+    for line in ["chimera_round_effort 0.5", "chimera_luck{window=\"last_10\"} "] {
+        assert!(page.lines().any(|found| found.starts_with(line)), "{line}\n{page}");
+    }
 }
 
 #[tokio::test]

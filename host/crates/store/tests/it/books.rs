@@ -73,6 +73,56 @@ async fn an_orphan_after_credit_is_reversed_and_nothing_is_deleted() {
     assert_eq!(again, Booking::AlreadyBooked);
 }
 
+/// A block may leave the chain and come back as often as it likes: its settlement is booked
+/// once or not at all, whatever is repeated.
+#[tokio::test]
+async fn a_reversed_settlement_is_reinstated_once_each_time_its_block_comes_back() {
+    let (mut scene, generation) = ripe().await;
+    let row = settlement("b1", generation);
+    let never = scene.store.reinstate("b1", "back", 1).await.unwrap_err();
+    assert!(matches!(never, StoreError::UnknownSettlement(_)), "{never}");
+    scene.store.settle(&row, &transfers(&row, &SPLIT)).await.unwrap();
+    // leg, what is paid of the settlement after it
+    for (leg, paid) in [(1_u64, 0), (2, 1), (3, 0), (4, 1)] {
+        for expected in [Booking::Booked, Booking::AlreadyBooked] {
+            let (why, at) = (format!("leg {leg}"), 10 * leg);
+            let booking = match paid {
+                0 => scene.store.reverse("b1", &why, at).await,
+                _ => scene.store.reinstate("b1", &why, at).await,
+            };
+            assert_eq!(booking.unwrap(), expected, "leg {leg}");
+            scene = scene.crash().await;
+            assert_eq!(scene.balance("miner:ann").await, 600 * paid);
+            assert_eq!(scene.balance("chain:reward").await, -1_000 * paid);
+        }
+        let (found, booked) = scene.store.settlement("block:b1").await.unwrap().unwrap();
+        assert_eq!(booked.len(), 3 + 3 * leg as usize);
+        assert_eq!(found.reversed_at_ms, (paid == 0).then_some(10 * leg));
+        let block = scene.store.block("b1").await.unwrap();
+        let state = if paid == 0 { BlockState::Reversed } else { BlockState::Settled };
+        assert_eq!((block.state, block.detail), (state, format!("leg {leg}")));
+    }
+    let legs = scene.store.legs(1).await.unwrap();
+    let told: Vec<_> =
+        legs.iter().map(|leg| (leg.number, leg.why.as_str(), leg.booked_at_ms)).collect();
+    assert_eq!(told, [(1, "leg 1", 10), (2, "leg 2", 20), (3, "leg 3", 30), (4, "leg 4", 40)]);
+    assert_eq!(scene.store.verify_books().await.unwrap().transfers, 15);
+}
+
+/// What is reversed is divided: under another key it would be paid twice once it is back.
+#[tokio::test]
+async fn a_reversed_block_is_not_settled_once_more() {
+    let (scene, generation) = ripe().await;
+    let row = settlement("b1", generation);
+    scene.store.settle(&row, &transfers(&row, &SPLIT)).await.unwrap();
+    scene.store.reverse("b1", "reorganised away", 9).await.unwrap();
+    let other = SettlementRow { key: "block:b1 again".into(), ..row };
+    let error = scene.store.settle(&other, &transfers(&other, &SPLIT)).await.unwrap_err();
+    assert!(matches!(error, StoreError::SettledElsewhere(_)), "{error}");
+    assert!(scene.moved("b1", BlockState::Settled).await.is_err(), "money moves with it");
+    assert_eq!(scene.balance("miner:ann").await, 0);
+}
+
 #[tokio::test]
 async fn t15_only_what_the_chain_pays_leaves_its_account() {
     let (scene, generation) = ripe().await;

@@ -5,6 +5,7 @@ mod bans;
 mod blocks;
 mod books;
 mod kv;
+mod legs;
 mod model;
 mod rounds;
 mod scene;

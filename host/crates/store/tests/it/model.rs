@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use chimera_ledger::{BlockState, SchemeKind};
+use chimera_pow::Work;
 use chimera_store::{Booking, GenerationId, StoreError};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -30,6 +31,7 @@ enum Op {
     /// Divides a block, if it is mature.
     Settle(usize),
     Reverse(usize),
+    Reinstate(usize),
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -44,6 +46,7 @@ fn op() -> impl Strategy<Value = Op> {
         6 => (0..8_usize, state).prop_map(|(block, to)| Op::Move(block, to)),
         4 => (0..8_usize).prop_map(Op::Settle),
         1 => (0..8_usize).prop_map(Op::Reverse),
+        1 => (0..8_usize).prop_map(Op::Reinstate),
     ]
 }
 
@@ -55,6 +58,10 @@ struct Model {
     /// How many of the log the totals have counted.
     counted: usize,
     blocks: Vec<BlockState>,
+    /// Their places in the log.
+    seqs: Vec<u64>,
+    /// How many of them there were at the last count.
+    placed: usize,
     balances: BTreeMap<String, i128>,
 }
 
@@ -75,6 +82,7 @@ impl Model {
         let counted = scene.store.count_shares().await.unwrap();
         assert_eq!(counted as usize, self.log.len() - self.counted);
         self.counted = self.log.len();
+        self.placed = self.blocks.len();
     }
 
     fn pay(&mut self, sign: i128) {
@@ -133,6 +141,7 @@ async fn step(mut scene: Scene, model: &mut Model, generation: GenerationId, op:
         Op::Find(name) => {
             scene.found(&format!("b{}", model.blocks.len()), NAMES[name]).await;
             model.blocks.push(BlockState::Candidate);
+            model.seqs.push(next - 1);
         }
         Op::Move(block, to) if block < model.blocks.len() => {
             let id = format!("b{block}");
@@ -164,7 +173,17 @@ async fn step(mut scene: Scene, model: &mut Model, generation: GenerationId, op:
                 model.pay(-1);
             }
         }
-        Op::Move(..) | Op::Settle(_) | Op::Reverse(_) => {}
+        Op::Reinstate(block) if block < model.blocks.len() => {
+            let booking = scene.store.reinstate(&format!("b{block}"), "back", 0).await.ok();
+            // One that is ripe was never settled: nothing is to be booked again.
+            let mature = model.blocks[block] == BlockState::Mature;
+            let expected = if mature { None } else { model.try_move(block, BlockState::Settled) };
+            assert_eq!(booking, expected);
+            if booking == Some(Booking::Booked) {
+                model.pay(1);
+            }
+        }
+        Op::Move(..) | Op::Settle(_) | Op::Reverse(_) | Op::Reinstate(_) => {}
     }
     scene
 }
@@ -194,7 +213,17 @@ async fn compare(scene: &Scene, model: &Model) {
         assert_eq!(balance, expected, "the balance of {name}");
     }
     for (number, &state) in model.blocks.iter().enumerate() {
-        assert_eq!(store.block(&format!("b{number}")).await.unwrap().state, state);
+        let block = store.block(&format!("b{number}")).await.unwrap();
+        assert_eq!(block.state, state);
+        let work = |seq: u64| log[..seq as usize].iter().map(|share| u128::from(share.1)).sum();
+        let is_found = |earlier: &usize| model.blocks[*earlier] != BlockState::Rejected;
+        let before = (0..number).rev().find(is_found).map_or(0, |at| model.seqs[at]);
+        let round: u128 = work(block.seq);
+        let known = (block.seq as usize <= model.counted).then_some(round - work(before));
+        // What is counted, but was found after the count, is known with the next one.
+        if model.placed > number {
+            assert_eq!(block.round_work.map(Work::hashes), known, "the round of b{number}");
+        }
     }
     store.verify_books().await.unwrap();
     let sum: i128 = store.balances().await.unwrap().iter().map(|line| line.units()).sum();

@@ -94,12 +94,13 @@ async fn add_paid(
     Ok(())
 }
 
-/// What a settlement paid, in base units.
+/// What a settlement paid, in base units; that its block left the chain and came back is no
+/// second payment.
 async fn paid_by(store: &Store, key: &str) -> anyhow::Result<BTreeMap<AccountName, u64>> {
     let found = store.settlement(key).await?;
     let (_, transfers) = found.context("a settlement is gone from the record")?;
     let mut paid = BTreeMap::new();
-    for transfer in transfers {
+    for transfer in transfers.into_iter().filter(|transfer| !transfer.reason.is_leg()) {
         if let Account::Miner(name) = transfer.credit {
             *paid.entry(name).or_default() += transfer.amount.units();
         }

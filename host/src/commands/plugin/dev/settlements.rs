@@ -41,7 +41,7 @@ impl Settlements {
 /// Who got what, in base units.
 fn parts(transfers: &[Transfer]) -> String {
     let mut credits: BTreeMap<String, u128> = BTreeMap::new();
-    for transfer in transfers {
+    for transfer in transfers.iter().filter(|transfer| !transfer.reason.is_leg()) {
         let credit = credits.entry(transfer.credit.to_string()).or_default();
         *credit += u128::from(transfer.amount.units());
     }
