@@ -5,6 +5,7 @@ mod bans;
 mod conduct;
 mod door;
 mod doors;
+mod found_blocks;
 mod guides;
 mod harness;
 mod kit_check;

@@ -1,7 +1,7 @@
 //! A pool on a real node: the embedded chain behind JSON-RPC, over HTTP.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chimera_api::{BasicAuth, RpcAnswer, json_rpc_router};
@@ -14,37 +14,83 @@ use tokio_util::sync::CancellationToken;
 
 use crate::harness::{Miner, TestPool};
 
+/// What a node does with a block that is handed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Submits {
+    /// It judges it.
+    Taken,
+    /// It never answers, and never looks at it.
+    Held,
+    /// It refuses it with this word.
+    Refused(&'static str),
+}
+
 /// A node that can be taken away and brought back at the same address.
-struct Node {
-    chain: DevNode,
+pub(crate) struct Node {
+    pub(crate) chain: DevNode,
     address: SocketAddr,
+    submits: Arc<Mutex<Submits>>,
     away: CancellationToken,
     serving: JoinHandle<()>,
 }
 
 impl Node {
-    async fn start() -> Self {
-        let params = DevParams { spacing_s: 1, ..DevParams::default() };
-        let chain = Arc::new(DevChain::in_memory(params).expect("the default rules are a chain"));
-        let chain = DevNode::new(chain, system_clock());
+    pub(crate) async fn start() -> Self {
+        let chain = new_chain();
+        let submits = Arc::new(Mutex::new(Submits::Taken));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let away = CancellationToken::new();
-        Self { serving: serve(&chain, listener, away.clone()), chain, address, away }
+        let serving = serve(&chain, listener, away.clone(), Arc::clone(&submits));
+        Self { chain, address, submits, away, serving }
+    }
+
+    /// From now on blocks are treated so.
+    pub(crate) fn treat_blocks(&self, submits: Submits) {
+        *self.submits.lock().unwrap_or_else(PoisonError::into_inner) = submits;
+    }
+
+    /// A chain with the same blocks, that goes its own way from here.
+    pub(crate) async fn copy_of_its_chain(&self) -> DevNode {
+        let copy = new_chain();
+        let tip = self.chain.chain().tip().borrow().height;
+        for height in 1..=tip {
+            let hash = self.chain.call("getblockhash", json!([height])).await.expect("there");
+            let bytes = self.chain.call("getblock", json!([hash, 0])).await.expect("there");
+            let answer = copy.call("submitblock", json!([bytes])).await;
+            assert_eq!(answer.expect("it answers"), Value::Null, "block {height} is good");
+        }
+        copy
     }
 
     /// Nobody listens any more, and connections that were kept open are closed.
-    async fn goes_away(&mut self) {
+    pub(crate) async fn goes_away(&mut self) {
         self.away.cancel();
         self.serving.abort();
         // Cancelled or ended: in both cases its port is free.
         let _ = (&mut self.serving).await;
     }
 
-    async fn comes_back(&mut self) {
+    pub(crate) async fn comes_back(&mut self) {
         let listener = TcpListener::bind(self.address).await.expect("its own port");
         self.away = CancellationToken::new();
-        self.serving = serve(&self.chain, listener, self.away.clone());
+        let submits = Arc::clone(&self.submits);
+        self.serving = serve(&self.chain, listener, self.away.clone(), submits);
+    }
+
+    /// What makes a pool mine on it.
+    pub(crate) async fn settings(&self) -> [(&'static str, String); 5] {
+        let nodes = format!(
+            "[{{ url = \"http://{}\", user = \"pool\", password = \"secret\" }}]",
+            self.address
+        );
+        [
+            ("CHAIN__KIND", "node".to_owned()),
+            ("CHAIN__DIALECT", "devchain".to_owned()),
+            ("CHAIN__NODES", nodes),
+            ("CHAIN__PAYOUT_ADDRESS", self.new_address().await),
+            ("CHAIN__POLL_MS", "100".to_owned()),
+        ]
     }
 
     async fn new_address(&self) -> String {
@@ -53,11 +99,31 @@ impl Node {
     }
 }
 
-fn serve(chain: &DevNode, listener: TcpListener, away: CancellationToken) -> JoinHandle<()> {
+fn new_chain() -> DevNode {
+    let params = DevParams { spacing_s: 1, ..DevParams::default() };
+    let chain = Arc::new(DevChain::in_memory(params).expect("the default rules are a chain"));
+    DevNode::new(chain, system_clock())
+}
+
+fn serve(
+    chain: &DevNode,
+    listener: TcpListener,
+    away: CancellationToken,
+    submits: Arc<Mutex<Submits>>,
+) -> JoinHandle<()> {
     let chain = chain.clone();
     let handler = move |request: Value| -> RpcAnswer {
         let chain = chain.clone();
-        Box::pin(async move { chain.serve(request).await })
+        let submits = *submits.lock().unwrap_or_else(PoisonError::into_inner);
+        Box::pin(async move {
+            match submits {
+                Submits::Held if request["method"] == "submitblock" => std::future::pending().await,
+                Submits::Refused(word) if request["method"] == "submitblock" => {
+                    json!({ "id": request["id"], "result": word, "error": null })
+                }
+                _ => chain.serve(request).await,
+            }
+        })
     };
     let router = json_rpc_router(Some(BasicAuth::new("pool", "secret")), handler);
     tokio::spawn(async move {
@@ -65,19 +131,9 @@ fn serve(chain: &DevNode, listener: TcpListener, away: CancellationToken) -> Joi
     })
 }
 
-async fn pool_on(node: &Node) -> TestPool {
-    let nodes = format!(
-        "[{{ url = \"http://{}\", user = \"pool\", password = \"secret\" }}]",
-        node.address
-    );
-    TestPool::start(&[
-        ("CHAIN__KIND", "node"),
-        ("CHAIN__DIALECT", "devchain"),
-        ("CHAIN__NODES", &nodes),
-        ("CHAIN__PAYOUT_ADDRESS", &node.new_address().await),
-        ("CHAIN__POLL_MS", "100"),
-    ])
-    .await
+pub(crate) async fn pool_on(node: &Node) -> TestPool {
+    let settings = node.settings().await;
+    TestPool::start(&settings.each_ref().map(|(key, value)| (*key, value.as_str()))).await
 }
 
 fn chain_state(health: &Value) -> &Value {

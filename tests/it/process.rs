@@ -52,7 +52,7 @@ impl Process {
         }
     }
 
-    async fn get(&self, route: &str) -> Value {
+    pub(crate) async fn get(&self, route: &str) -> Value {
         let url = format!("{}/api/v1/{route}", self.api);
         reqwest::get(&url).await.expect("the API answers").json().await.expect("in JSON")
     }
@@ -184,7 +184,7 @@ fn largest_file_bytes(dir: &Path) -> u64 {
     bytes.max().expect("the pool left files")
 }
 
-fn chimera(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
+pub(crate) fn chimera(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
     let output = Command::new(BINARY)
         .args(arguments)
         .envs(environment.iter().copied())
