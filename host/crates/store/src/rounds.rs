@@ -33,6 +33,9 @@ pub struct Rounds {
     pub ended: Vec<Round>,
 }
 
+/// A block's target, and the work up to its place as a pair.
+type PlaceColumns = (Option<Vec<u8>>, Option<i64>, Option<i64>);
+
 /// A block that waits for the work of its place.
 struct Unplaced {
     number: i64,
@@ -53,7 +56,7 @@ impl Store {
                 sqlx::query_as("SELECT work_hi, work_lo FROM pool WHERE id = 1")
                     .fetch_one(&mut *connection)
                     .await?;
-            let rows: Vec<(Option<Vec<u8>>, Option<i64>, Option<i64>)> = sqlx::query_as(
+            let rows: Vec<PlaceColumns> = sqlx::query_as(
                 "SELECT target, work_hi, work_lo FROM block WHERE state <> 'rejected'
                  ORDER BY seq DESC, number DESC LIMIT ?1",
             )
