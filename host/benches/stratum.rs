@@ -242,7 +242,7 @@ fn crowd(size: &Size, report: &mut Report) {
         &dir.path().join("data"),
         &[
             ("CHAIN__KIND", "node"),
-            ("CHAIN__DIALECT", "devchain"),
+            ("CHAIN__PROFILE", "devchain"),
             ("CHAIN__PAYOUT_ADDRESS", &node.address),
             ("CHAIN__NODES", &nodes),
         ],

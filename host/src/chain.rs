@@ -1,17 +1,17 @@
 //! From settings to a connected chain, embedded or across the network.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chimera_chain::{
-    BadUrl, ConnectError, DevChain, DevChainError, DevNode, DevParams, Dialect, HttpRpc, NodeChain,
-    NodeConfig, Rpc, TemplatesState, system_clock,
+    BadUrl, ConnectError, DevChain, DevChainError, DevNode, DevParams, HttpRpc, NodeChain,
+    NodeConfig, NodeEndpoint, Rpc, TemplatesState, system_clock,
 };
 use chimera_pow::Algorithm;
 use chimera_work::NonceLayout;
 
-use crate::config::{Chain, DevChain as DevSettings};
+use crate::config::{Chain, DevChain as DevSettings, NodeAddress, Nodes};
 
 /// The embedded chain answers from memory, so its tip is asked for often; it announces new
 /// blocks by itself.
@@ -28,6 +28,14 @@ pub(crate) enum ChainError {
     /// A node's address is none.
     #[error(transparent)]
     Url(#[from] BadUrl),
+    /// The file of the authority that signed a node's certificate.
+    #[error("cannot read ca_file {}: {cause}", path.display())]
+    Authority {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
     /// No node lets the pool mine.
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -58,35 +66,41 @@ pub(crate) async fn connect(
     layout: NonceLayout,
     handed: Option<TemplatesState>,
 ) -> Result<NodeChain, ChainError> {
+    let profile = settings.profile();
     let config = match settings {
-        Chain::Dev(DevSettings { algorithm, spacing, maturity, payout_address }) => {
+        Chain::Dev(DevSettings { algorithm, spacing, payout_address, .. }) => {
             let node = open_dev_chain(&data_dir.join("devchain"), *algorithm, *spacing)?;
             NodeConfig {
-                algorithm: *algorithm,
                 payout_address: payout_address.clone(),
-                confirmations: *maturity,
                 poll_interval: EMBEDDED_POLL,
                 refresh_interval: EMBEDDED_REFRESH,
-                ..NodeConfig::new(vec![Rpc::Embedded(node)], Dialect::DEVCHAIN)
+                ..NodeConfig::new([Rpc::Embedded(node)], profile)
             }
         }
-        Chain::Nodes(settings) => {
-            let nodes = settings
-                .nodes
-                .iter()
-                .map(|node| Ok(Rpc::Http(HttpRpc::new(&node.url, node.auth.clone())?)))
-                .collect::<Result<_, BadUrl>>()?;
-            let usual = NodeConfig::new(nodes, settings.dialect);
-            NodeConfig {
-                algorithm: settings.algorithm,
-                payout_address: Some(settings.payout_address.clone()),
-                confirmations: settings.maturity.unwrap_or(usual.confirmations),
-                poll_interval: settings.poll,
-                refresh_interval: settings.refresh,
-                ..usual
-            }
-        }
+        Chain::Nodes(settings) => node_config(settings)?,
     };
     let config = NodeConfig { tag: format!("/{tag}/"), layout, ..config };
     Ok(NodeChain::go_on(config, system_clock(), handed).await?)
+}
+
+/// The settings as the adapter takes them, without tag.
+pub(crate) fn node_config(settings: &Nodes) -> Result<NodeConfig, ChainError> {
+    let nodes = settings.nodes.iter().map(endpoint).collect::<Result<Vec<_>, _>>()?;
+    Ok(NodeConfig {
+        payout_address: Some(settings.payout_address.clone()),
+        confirmations: settings.maturity,
+        poll_interval: settings.poll,
+        refresh_interval: settings.refresh,
+        empty_block_first: settings.empty_block_first,
+        ..NodeConfig::new(nodes, settings.profile.clone())
+    })
+}
+
+fn endpoint(node: &NodeAddress) -> Result<NodeEndpoint, ChainError> {
+    let read = |path: &PathBuf| {
+        std::fs::read(path).map_err(|cause| ChainError::Authority { path: path.clone(), cause })
+    };
+    let authority = node.authority.as_ref().map(read).transpose()?;
+    let rpc = HttpRpc::new(&node.url, node.auth.clone(), authority.as_deref())?;
+    Ok(NodeEndpoint { rpc: Rpc::Http(rpc), zmq: node.zmq.clone() })
 }

@@ -46,6 +46,9 @@ pub enum Command {
     /// Check settings without starting anything
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Check, before anybody mines, that nodes, payout address, template, ZMQ and clock are right
+    #[command(subcommand)]
+    Chain(ChainCommand),
     /// Look again at what the pool paid: export, verify, prove, compare
     #[command(subcommand)]
     Payout(PayoutCommand),
@@ -66,9 +69,10 @@ pub enum Command {
 /// How to run the pool.
 #[derive(Debug, Args, Clone, Default)]
 pub struct RunArgs {
-    /// Settings (TOML); without it the embedded default runs on loopback
+    /// Settings (TOML); without it the embedded default runs on loopback. Given several times:
+    /// as many pools in this process, each on its own chain
     #[arg(short, long, env = "CHIMERA_CONFIG", value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    pub config: Vec<PathBuf>,
     /// Print one line of JSON with the bound addresses once miners are served
     #[arg(long)]
     pub json: bool,
@@ -156,6 +160,20 @@ pub enum ConfigCommand {
     },
 }
 
+/// What to do with the chain.
+#[derive(Debug, Subcommand)]
+pub enum ChainCommand {
+    /// Ask every node what the pool will ask, and say what to do about what is wrong
+    Check {
+        /// Settings (TOML)
+        #[arg(short, long, env = "CHIMERA_CONFIG", value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// The outcome as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 /// How to run the node.
 #[derive(Debug, Args)]
 pub struct DevnodeArgs {
@@ -177,4 +195,10 @@ pub struct DevnodeArgs {
     /// Password callers must log in with
     #[arg(long, requires = "user")]
     pub password: Option<String>,
+    /// Which node it imitates: plain, bitcoin, bitcoin-no-segwit or verge
+    #[arg(long, default_value = "plain")]
+    pub rules: chimera_chain::DevRules,
+    /// Where to publish new tips (hashblock) over ZeroMQ, e.g. 127.0.0.1:28332
+    #[arg(long, value_name = "HOST:PORT")]
+    pub zmq: Option<String>,
 }

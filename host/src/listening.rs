@@ -41,6 +41,7 @@ pub(crate) fn open_doors(
                 min: settings.difficulty_min,
                 max: settings.difficulty_max,
             },
+            multiplier: config.chain.profile().difficulty_multiplier,
         };
         let settings = settings.clone();
         let certificate = certificate.map(Arc::new);

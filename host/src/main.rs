@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use chimera::cli::{Cli, Command, ConfigCommand};
+use chimera::cli::{ChainCommand, Cli, Command, ConfigCommand};
 use chimera::commands::plugin::PluginCommand;
 use chimera::commands::{self, Exit};
 use clap::Parser as _;
@@ -43,6 +43,9 @@ async fn perform(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<Exit> 
         Command::Status(args) => commands::status::status(&args).await,
         Command::Ban(command) => commands::ban::run(command).await,
         Command::Upgrade(args) => commands::upgrade::upgrade(&args).await,
+        Command::Chain(ChainCommand::Check { config, json }) => {
+            commands::chain_check::check(config.as_deref(), json).await
+        }
         Command::Config(ConfigCommand::Check { config, json }) => {
             commands::config_check::check(config.as_deref(), json).await
         }
@@ -70,6 +73,7 @@ const fn finishes_when_asked(command: Option<&Command>) -> bool {
         Some(
             Command::Status(_)
             | Command::Ban(_)
+            | Command::Chain(_)
             | Command::Config(_)
             | Command::Upgrade(_)
             | Command::Payout(_)

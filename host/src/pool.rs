@@ -25,7 +25,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chimera_api::Lifecycle;
 use chimera_store::Store;
-use chimera_stratum::NotifyLine;
 use chimera_work::JobSequence;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -44,7 +43,7 @@ use crate::snapshot::Watch;
 use crate::swap::{self, Commands, Manager};
 use crate::totals;
 use crate::upgrade::{Estate, Testator};
-use crate::work_feed;
+use crate::work_feed::{self, Work};
 
 use assemble::assemble;
 use tasks::Tasks;
@@ -110,6 +109,7 @@ pub struct Pool {
     probes: Probes,
     api: ApiTask,
     grace: Duration,
+    withdraw_after: Duration,
 }
 
 /// What runs.
@@ -120,7 +120,7 @@ struct Parts {
     settler: Arc<Settler>,
     manager: Arc<Manager>,
     commands: Commands,
-    jobs: watch::Sender<Option<Arc<NotifyLine>>>,
+    work: watch::Sender<Work>,
     sequence: JobSequence,
 }
 
@@ -212,6 +212,7 @@ impl Pool {
                 probes,
                 api,
                 grace: config.pool.grace,
+                withdraw_after: config.withdraw_after,
             }),
             Err(error) => {
                 lifecycle.advance(Lifecycle::Error);
@@ -266,15 +267,16 @@ impl Pool {
             resumed,
             configured,
             api_listener,
+            withdraw_after,
             ..
         } = self;
         let stopping = CancellationToken::new();
-        let Parts { store, recorder, gate, settler, manager, commands, jobs, sequence } = parts;
+        let Parts { store, recorder, gate, settler, manager, commands, work, sequence } = parts;
         let feed = tokio::spawn(work_feed::run(
-            settler.chain.rounds(),
+            work_feed::Sources::of(&settler.chain, withdraw_after),
             sequence,
             Arc::clone(&gate.seats),
-            jobs,
+            work,
             stopping.clone(),
         ));
         let recording = {
@@ -398,8 +400,8 @@ async fn may_serve(testator: Option<Testator>) -> bool {
 
 /// A miner that connects gets its job at once; without a chain it waits like everybody.
 async fn wait_for_first_job(gate: &Gate) {
-    let mut jobs = gate.jobs.clone();
-    let first = jobs.wait_for(Option::is_some);
+    let mut work = gate.work.clone();
+    let first = work.wait_for(|work| work.job().is_some());
     if tokio::time::timeout(FIRST_JOB_WAIT, first).await.is_err() {
         tracing::warn!("the chain has given no work yet; miners will wait for it");
     }

@@ -58,7 +58,7 @@ pub(crate) struct FeeMean {
 }
 
 impl FeeMean {
-    /// A new template with these fees.
+    /// A template that was worked on, with these fees.
     pub(crate) fn add(&mut self, fees: u64) {
         self.sum += u128::from(fees);
         self.templates += 1;

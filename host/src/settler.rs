@@ -16,6 +16,7 @@ use chimera_plugin::PluginError;
 use chimera_store::{
     Block, BlockChange, GenerationId, NewRecord, SettlementRow, Store, Unpaid, Window,
 };
+use chimera_work::Template;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -58,7 +59,7 @@ pub(crate) struct Settler {
     pub take_over: bool,
     /// Settled blocks that are not on the chain and reversed ones that are, and at how many tips
     /// in a row.
-    pub contradicted: Mutex<HashMap<String, u32>>,
+    pub contradicted: Mutex<HashMap<String, (u32, u64)>>,
     /// How often work is settled by accruing schemes.
     pub settle_interval: Duration,
     /// Who runs the components.
@@ -80,7 +81,7 @@ impl Settler {
         let mut looks = tokio::time::interval(LOOK_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut interval_due = Instant::now();
-        let mut tip_before = 0;
+        let (mut tip_before, mut held) = (None, None::<Arc<Template>>);
         let mut intervals = Ok(());
         self.probe.healthy(now_ms());
         loop {
@@ -89,14 +90,19 @@ impl Settler {
                 _ = looks.tick() => {}
                 changed = tips.changed() => {
                     if changed.is_err() { return }
-                    if let Some(template) = &*tips.borrow_and_update() {
-                        self.fees().add(template.tx_fees);
+                    let template = tips.borrow_and_update().clone();
+                    if let Some(before) = held.take() {
+                        self.count_fees(&before, template.as_deref());
                     }
+                    held = template;
                 }
             }
-            let tip = self.chain.rounds().borrow().as_ref().map_or(0, |template| template.height);
-            let blocks = self.follow_blocks(tip, tip != tip_before).await;
-            tip_before = tip;
+            let round = self.chain.rounds().borrow().clone();
+            let tip = round.as_ref().map_or(0, |template| template.height);
+            // Another block at the same height is a new tip too.
+            let block = round.map(|template| template.previous);
+            let blocks = self.follow_blocks(tip, block != tip_before).await;
+            tip_before = block;
             if Instant::now() >= interval_due {
                 intervals = self.settle_intervals().await;
                 interval_due = Instant::now() + self.settle_interval;
@@ -124,15 +130,15 @@ impl Settler {
             BlockState::Orphaned | BlockState::Rejected => {
                 block.height + SECOND_CHANCE_BLOCKS > tip
             }
-            BlockState::Settled | BlockState::Reversed => {
-                block.height + ripening + SECOND_CHANCE_BLOCKS > tip
-            }
+            BlockState::Settled => block.height + ripening + SECOND_CHANCE_BLOCKS > tip,
             _ => false,
         });
+        // However old: what was taken back from miners must be theirs again if the block is.
+        let reversed = if tip_is_new { self.store.reversed_blocks().await? } else { Vec::new() };
         let open = self.store.open_blocks().await?;
         let keys = open.iter().map(|block| format!("block:{}", block.id)).collect();
         self.schemes.retries().only("block:", &keys);
-        for block in open.into_iter().chain(done) {
+        for block in open.into_iter().chain(done).chain(reversed) {
             let followed = self.follow(&block, tip).await;
             outcome = outcome
                 .and(followed.map_err(|error| error.context(format!("block {}", block.height))));
@@ -145,13 +151,15 @@ impl Settler {
         let reward = match self.chain.reward(&reference).await {
             Ok(reward) => reward,
             // A node that answers, but not this question (pruned, without an index).
-            Err(error @ RpcError::Node(_)) => return Err(error.into()),
+            Err(error @ (RpcError::Node(_) | RpcError::Forbidden { .. })) => {
+                return Err(error.into());
+            }
             // A chain that cannot be asked is the chain's trouble and told there.
             Err(_) => return Ok(()),
         };
         use BlockState::{Candidate, Mature, Orphaned, Pending, Rejected, Reversed, Settled};
         match (block.state, reward) {
-            (Reversed, RewardState::Ripe { amount }) => self.reinstate(block, amount).await,
+            (Reversed, RewardState::Ripe { amount }) => self.reinstate(block, amount, tip).await,
             (Reversed, _) => {
                 self.agreed(block);
                 Ok(())
@@ -176,7 +184,7 @@ impl Settler {
             (Candidate | Pending | Mature, RewardState::Orphaned) => {
                 self.move_to(block, Orphaned, None, "another block has its place").await
             }
-            (Settled, RewardState::Orphaned) => self.reverse(block).await,
+            (Settled, RewardState::Orphaned) => self.reverse(block, tip).await,
             (Mature, RewardState::Ripening { .. }) => Ok(()),
             (Settled, RewardState::Ripening { .. } | RewardState::Ripe { .. }) => {
                 self.agreed(block);
@@ -196,9 +204,9 @@ impl Settler {
 
     /// Undoes what was booked for a block that left the chain after it was ripe. That cannot
     /// be taken back, so one node's word at one tip is not enough.
-    async fn reverse(&self, block: &Block) -> anyhow::Result<()> {
+    async fn reverse(&self, block: &Block, tip: u64) -> anyhow::Result<()> {
         tracing::warn!(height = block.height, "a settled block is not on the chain");
-        if self.contradicted(block) < REVERSAL_TIPS {
+        if self.contradicted(block, tip) < REVERSAL_TIPS {
             return Ok(());
         }
         let why = "it left the chain after it was settled";
@@ -209,14 +217,14 @@ impl Settler {
     }
 
     /// Books again what was undone for a block that is on the chain after all, and ripe.
-    async fn reinstate(&self, block: &Block, amount: u64) -> anyhow::Result<()> {
+    async fn reinstate(&self, block: &Block, amount: u64, tip: u64) -> anyhow::Result<()> {
         let settled = block.reward.map_or(0, Amount::units);
         anyhow::ensure!(
             amount == settled,
             "it was settled with a reward of {settled} and is back on the chain with {amount}"
         );
         tracing::warn!(height = block.height, "a reversed block is on the chain again");
-        if self.contradicted(block) < REVERSAL_TIPS {
+        if self.contradicted(block, tip) < REVERSAL_TIPS {
             return Ok(());
         }
         let why = "it is on the chain again after it was reversed";
@@ -227,10 +235,15 @@ impl Settler {
     }
 
     /// The chain says something else of a block than the books; at how many tips in a row.
-    fn contradicted(&self, block: &Block) -> u32 {
+    ///
+    /// A tip counts if it is higher than those before: two that take each other's place are not
+    /// more of the chain's word.
+    fn contradicted(&self, block: &Block, tip: u64) -> u32 {
         let mut contradicted = self.contradictions();
-        let times = contradicted.entry(block.id.clone()).or_insert(0);
-        *times += 1;
+        let (times, highest) = contradicted.entry(block.id.clone()).or_insert((0, 0));
+        if tip > *highest {
+            (*times, *highest) = (*times + 1, tip);
+        }
         *times
     }
 
@@ -239,8 +252,17 @@ impl Settler {
         self.contradictions().remove(&block.id);
     }
 
-    fn contradictions(&self) -> MutexGuard<'_, HashMap<String, u32>> {
+    fn contradictions(&self) -> MutexGuard<'_, HashMap<String, (u32, u64)>> {
         self.contradicted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A template has given way to the next. An empty one that stood for a moment only, until
+    /// the full one of its round was there, says nothing of fees.
+    fn count_fees(&self, before: &Template, now: Option<&Template>) {
+        let same_round = now.is_some_and(|now| now.previous == before.previous);
+        if before.tx_fees > 0 || !same_round {
+            self.fees().add(before.tx_fees);
+        }
     }
 
     fn fees(&self) -> MutexGuard<'_, FeeMean> {

@@ -5,17 +5,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chimera_api::{
-    Addresses as ApiAddresses, Admin, Chain, Coin, ComponentHealth, ComponentState, Live, Policies,
-    Sessions, ShareLog, Snapshot, TrialCounts,
+    Addresses as ApiAddresses, Admin, Chain, Coin, ComponentHealth, ComponentState, Live,
+    MinersWork, Node, Policies, Sessions, ShareLog, Snapshot, TrialCounts,
 };
-use chimera_chain::ChainHealth;
+use chimera_chain::{ChainHealth, NodeState, NodeView};
 use chimera_store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::now_ms;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::gate::Gate;
 use crate::health::{Health, Probe};
 use crate::lifecycle::{LifecycleCell, Moment};
@@ -23,6 +23,7 @@ use crate::policy::Report;
 use crate::pool::Addresses;
 use crate::settler::Settler;
 use crate::swap::{self, Manager};
+use crate::work_feed;
 
 const INTERVAL: Duration = Duration::from_millis(250);
 const LEDGER_ADVICE: &str = "Check the disk of pool.data_dir; shares wait in memory until the \
@@ -78,10 +79,7 @@ impl Watch {
             },
             ..Snapshot::default()
         };
-        let network = match &config.chain {
-            config::Chain::Dev(_) => "devchain".to_owned(),
-            config::Chain::Nodes(nodes) => nodes.dialect.name.to_owned(),
-        };
+        let network = config.chain.profile().name;
         Self {
             begun: Instant::now(),
             shown: watch::Sender::new(*lifecycle.watch().borrow()),
@@ -177,6 +175,8 @@ impl Watch {
             difficulty: template.target.difficulty().get(),
             work: template.target.work(),
         });
+        snapshot.nodes = settler.chain.nodes().into_iter().map(node).collect();
+        snapshot.miners_work = miners_work(&gate.work.borrow());
         let totals = &gate.totals;
         snapshot.sessions.connected = totals.connected.load(Ordering::Relaxed).into();
         snapshot.sessions.authorised = totals.authorised.load(Ordering::Relaxed).into();
@@ -195,6 +195,31 @@ impl Watch {
         snapshot.plugins = swap::shown(manager);
         snapshot.policies = policies(gate, settler);
     }
+}
+
+fn node(view: NodeView) -> Node {
+    let cause = match &view.state {
+        NodeState::Failing { cause, .. } => Some(cause.clone()),
+        NodeState::Unasked | NodeState::Answering => None,
+    };
+    Node {
+        name: view.name,
+        state: view.state.name().to_owned(),
+        cause,
+        since_ms: view.since * 1_000,
+        source: view.source,
+        height: view.height,
+        announcements: view.announcements.name().to_owned(),
+    }
+}
+
+fn miners_work(work: &work_feed::Work) -> MinersWork {
+    let (state, why) = match work {
+        work_feed::Work::Awaited => ("awaited", None),
+        work_feed::Work::Job(_) => ("flowing", None),
+        work_feed::Work::Withdrawn(why) => ("withdrawn", Some(why.to_string())),
+    };
+    MinersWork { state: state.to_owned(), why }
 }
 
 fn chain_health(health: &ChainHealth) -> ComponentHealth {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chimera_chain::Fault;
 use chimera_ledger::{Account, BlockState};
 use chimera_pow::PowHash;
 use chimera_store::Store;
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::{Miner, TestPool};
-use crate::node::{Node, Submits, pool_on};
+use crate::node::{Node, pool_on};
 use crate::process::{Process, chimera};
 
 fn items(answer: &Value) -> Vec<Value> {
@@ -46,7 +47,7 @@ async fn assert_paid_once(dir: TempDir) {
 #[tokio::test(flavor = "multi_thread")]
 async fn t16_a_block_found_just_before_sigkill_is_handed_in_at_the_next_start() {
     let node = Node::start().await;
-    node.treat_blocks(Submits::Held);
+    node.treat_blocks(Fault::Hang);
     let settings = node.settings().await;
     let settings = settings.each_ref().map(|(key, value)| (*key, value.as_str()));
     let dir = TempDir::new().expect("a temporary directory");
@@ -66,7 +67,7 @@ async fn t16_a_block_found_just_before_sigkill_is_handed_in_at_the_next_start() 
     drop(pool);
     assert_eq!(node.chain.chain().tip().borrow().height, 0, "no node ever had it");
 
-    node.treat_blocks(Submits::Taken);
+    node.chain.faults().clear();
     let pool = TestPool::start_in(dir, &settings).await;
     let is_first = |block: &Value| block["height"] == 1 && block["state"] != "orphaned";
     let taken = |blocks: &Value| {
@@ -84,33 +85,38 @@ async fn t16_a_block_found_just_before_sigkill_is_handed_in_at_the_next_start() 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_reason_a_block_was_rejected_for_is_shown() {
     let node = Node::start().await;
-    node.treat_blocks(Submits::Refused("bad-cb-amount"));
+    let message = "Block decode failed".to_owned();
+    node.treat_blocks(Fault::Error { code: -22, message });
     let pool = pool_on(&node).await;
     let mut miner = Miner::start(pool.stratum, "alice.rig").await;
     let block = mine_until(&pool, &mut miner, |block| block["state"] == "rejected").await;
     for field in ["answer", "detail"] {
-        assert_eq!(block[field], "rejected: bad-cb-amount", "{block:#}");
+        assert_eq!(block[field], "rejected: Block decode failed (code -22)", "{block:#}");
     }
     let api = pool.api.clone();
     let asked = tokio::task::spawn_blocking(move || chimera(&["status", "--api", &api], &[])).await;
     let (_, screen) = asked.expect("it ends");
-    let line = screen.lines().find(|line| line.contains("handed in: rejected: bad-cb-amount"));
+    let line =
+        screen.lines().find(|line| line.contains("handed in: rejected: Block decode failed"));
     assert!(line.is_some_and(|line| line.contains("rejected")), "{screen}");
     pool.stop().await;
+}
+
+fn hash_of(id: &Value) -> PowHash {
+    let mut hash = hex::decode(id.as_str().expect("an id")).expect("hex");
+    hash.reverse();
+    PowHash(hash.try_into().expect("32 bytes"))
 }
 
 /// A settled block that left the chain and came back: reversed, then booked again, and in the
 /// end paid once.
 #[tokio::test(flavor = "multi_thread")]
 async fn t16_a_reversed_block_that_comes_back_is_reinstated() {
-    let mut node = Node::start().await;
+    let node = Node::start().await;
     let pool = pool_on(&node).await;
     let mut miner = Miner::start(pool.stratum, "alice.rig").await;
     let settled = mine_until(&pool, &mut miner, |block| block["state"] == "settled").await;
-    let other = node.copy_of_its_chain().await;
-    let mut hash = hex::decode(settled["id"].as_str().expect("an id")).expect("hex");
-    hash.reverse();
-    let hash = PowHash(hash.try_into().expect("32 bytes"));
+    let hash = hash_of(&settled["id"]);
     node.chain.chain().orphan(hash).expect("it is on the chain");
     let is = |state: &'static str| {
         let id = settled["id"].clone();
@@ -119,9 +125,10 @@ async fn t16_a_reversed_block_that_comes_back_is_reinstated() {
     mine_until(&pool, &mut miner, is("reversed")).await;
 
     // The branch that has it becomes the chain again.
-    node.goes_away().await;
-    node.chain = other;
-    node.comes_back().await;
+    let (chain, height) = (node.chain.chain(), json!([settled["height"]]));
+    let rival = node.chain.call("getblockhash", height).await.expect("there");
+    chain.reconsider(hash).expect("it was orphaned");
+    chain.orphan(hash_of(&rival)).expect("it is on the chain");
     mine_until(&pool, &mut miner, is("settled")).await;
     let payouts = items(&pool.get("payouts").await);
     let payout = payouts.iter().find(|payout| payout["block"] == settled["id"]).expect("listed");

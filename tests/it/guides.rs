@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use chimera::cli::Cli;
+use chimera::config::Config;
 use clap::Parser as _;
 use tempfile::TempDir;
 
@@ -108,4 +109,20 @@ fn files_the_guide_links_are_there() {
         let there = link.starts_with("https://") || plugins.join(file).exists();
         assert!(there, "{link} is linked and missing");
     }
+}
+
+/// What needs a node of the reader's is held against the command line and the settings.
+#[test]
+fn the_nodes_guide_shows_what_the_program_understands() {
+    let text = guide("host/NODES.md");
+    let shown = blocks(&text, "console");
+    let commands: Vec<&str> = shown.iter().filter_map(|line| line.strip_prefix("$ ")).collect();
+    let ours: Vec<&&str> = commands.iter().filter(|it| it.starts_with("chimera ")).collect();
+    assert!(ours.len() >= 9, "{commands:?}");
+    for command in ours {
+        let command = command.trim_end_matches('&').split('>').next().unwrap_or_default();
+        understood(command).unwrap_or_else(|error| panic!("{command}: {error}"));
+    }
+    let settings = blocks(&text, "toml").join("\n");
+    Config::parse(&settings, &[]).unwrap_or_else(|error| panic!("{error}"));
 }

@@ -37,7 +37,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
 ];
 
 /// Heavy or side-effecting packages, and the only crates that may name them.
-const HOMES: [(&str, &[&str]); 8] = [
+const HOMES: [(&str, &[&str]); 10] = [
     ("wasmtime", &["chimera-plugin"]),
     ("sqlx", &["chimera-store"]),
     ("axum", &["chimera-api"]),
@@ -46,6 +46,8 @@ const HOMES: [(&str, &[&str]); 8] = [
     ("anyhow", &["chimera"]),
     ("mio", &["chimera"]),
     ("rustls", &["chimera"]),
+    ("bitcoin", &["chimera-chain"]),
+    ("zeromq", &["chimera-chain"]),
 ];
 
 /// Normal and build dependencies of each workspace member, by name.

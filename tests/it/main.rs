@@ -2,6 +2,7 @@
 
 mod authoring;
 mod bans;
+mod chains;
 mod conduct;
 mod door;
 mod doors;

@@ -1,81 +1,47 @@
 //! A pool on a real node: the embedded chain behind JSON-RPC, over HTTP.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use chimera_api::{BasicAuth, RpcAnswer, json_rpc_router};
-use chimera_chain::{DevChain, DevNode, DevParams, system_clock};
+use chimera_chain::{
+    Action, DevChain, DevNode, DevParams, Fault, FaultRule, SimServer, system_clock,
+};
 use chimera_pow::PowHash;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::harness::{Miner, TestPool};
-
-/// What a node does with a block that is handed in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Submits {
-    /// It judges it.
-    Taken,
-    /// It never answers, and never looks at it.
-    Held,
-    /// It refuses it with this word.
-    Refused(&'static str),
-}
 
 /// A node that can be taken away and brought back at the same address.
 pub(crate) struct Node {
     pub(crate) chain: DevNode,
     address: SocketAddr,
-    submits: Arc<Mutex<Submits>>,
-    away: CancellationToken,
-    serving: JoinHandle<()>,
+    /// `None` while it is away.
+    server: Option<SimServer>,
 }
 
 impl Node {
     pub(crate) async fn start() -> Self {
-        let chain = new_chain();
-        let submits = Arc::new(Mutex::new(Submits::Taken));
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("bound");
-        let away = CancellationToken::new();
-        let serving = serve(&chain, listener, away.clone(), Arc::clone(&submits));
-        Self { chain, address, submits, away, serving }
-    }
-
-    /// From now on blocks are treated so.
-    pub(crate) fn treat_blocks(&self, submits: Submits) {
-        *self.submits.lock().unwrap_or_else(PoisonError::into_inner) = submits;
-    }
-
-    /// A chain with the same blocks, that goes its own way from here.
-    pub(crate) async fn copy_of_its_chain(&self) -> DevNode {
-        let copy = new_chain();
-        let tip = self.chain.chain().tip().borrow().height;
-        for height in 1..=tip {
-            let hash = self.chain.call("getblockhash", json!([height])).await.expect("there");
-            let bytes = self.chain.call("getblock", json!([hash, 0])).await.expect("there");
-            let answer = copy.call("submitblock", json!([bytes])).await;
-            assert_eq!(answer.expect("it answers"), Value::Null, "block {height} is good");
-        }
-        copy
+        let params = DevParams { spacing_s: 1, ..DevParams::default() };
+        let chain = Arc::new(DevChain::in_memory(params).expect("the default rules are a chain"));
+        let chain = DevNode::new(chain, system_clock());
+        let server = serve(&chain, ([127, 0, 0, 1], 0).into()).await;
+        Self { chain, address: server.address(), server: Some(server) }
     }
 
     /// Nobody listens any more, and connections that were kept open are closed.
     pub(crate) async fn goes_away(&mut self) {
-        self.away.cancel();
-        self.serving.abort();
-        // Cancelled or ended: in both cases its port is free.
-        let _ = (&mut self.serving).await;
+        self.server.take().expect("it was there").stop().await;
     }
 
     pub(crate) async fn comes_back(&mut self) {
-        let listener = TcpListener::bind(self.address).await.expect("its own port");
-        self.away = CancellationToken::new();
-        let submits = Arc::clone(&self.submits);
-        self.serving = serve(&self.chain, listener, self.away.clone(), submits);
+        self.server = Some(serve(&self.chain, self.address).await);
+    }
+
+    /// Blocks that are handed in meet this until it is cleared.
+    pub(crate) fn treat_blocks(&self, fault: Fault) {
+        let rule = FaultRule::always(fault).of(&["submitblock"]);
+        self.chain.simulate(Action::Fault(rule)).expect("a good rule");
     }
 
     /// What makes a pool mine on it.
@@ -86,7 +52,7 @@ impl Node {
         );
         [
             ("CHAIN__KIND", "node".to_owned()),
-            ("CHAIN__DIALECT", "devchain".to_owned()),
+            ("CHAIN__PROFILE", "devchain".to_owned()),
             ("CHAIN__NODES", nodes),
             ("CHAIN__PAYOUT_ADDRESS", self.new_address().await),
             ("CHAIN__POLL_MS", "100".to_owned()),
@@ -99,36 +65,9 @@ impl Node {
     }
 }
 
-fn new_chain() -> DevNode {
-    let params = DevParams { spacing_s: 1, ..DevParams::default() };
-    let chain = Arc::new(DevChain::in_memory(params).expect("the default rules are a chain"));
-    DevNode::new(chain, system_clock())
-}
-
-fn serve(
-    chain: &DevNode,
-    listener: TcpListener,
-    away: CancellationToken,
-    submits: Arc<Mutex<Submits>>,
-) -> JoinHandle<()> {
-    let chain = chain.clone();
-    let handler = move |request: Value| -> RpcAnswer {
-        let chain = chain.clone();
-        let submits = *submits.lock().unwrap_or_else(PoisonError::into_inner);
-        Box::pin(async move {
-            match submits {
-                Submits::Held if request["method"] == "submitblock" => std::future::pending().await,
-                Submits::Refused(word) if request["method"] == "submitblock" => {
-                    json!({ "id": request["id"], "result": word, "error": null })
-                }
-                _ => chain.serve(request).await,
-            }
-        })
-    };
-    let router = json_rpc_router(Some(BasicAuth::new("pool", "secret")), handler);
-    tokio::spawn(async move {
-        chimera_api::serve(listener, router, away.cancelled_owned()).await.expect("it serves");
-    })
+async fn serve(chain: &DevNode, address: SocketAddr) -> SimServer {
+    let login = ("pool".to_owned(), "secret".to_owned());
+    SimServer::start(chain.clone(), address, Some(login)).await.expect("its own port")
 }
 
 pub(crate) async fn pool_on(node: &Node) -> TestPool {

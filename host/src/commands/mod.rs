@@ -1,6 +1,7 @@
 //! One file per command of the command line.
 
 pub mod ban;
+pub mod chain_check;
 pub mod config_check;
 pub mod devnode;
 pub mod load;
@@ -17,6 +18,7 @@ mod admin;
 mod arguments;
 mod exit;
 mod pool_api;
+mod run_many;
 mod say;
 
 pub use exit::Exit;

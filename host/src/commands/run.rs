@@ -1,5 +1,6 @@
 //! `chimera run`: the pool, until it is told to stop.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chimera_api::Lifecycle;
@@ -18,14 +19,17 @@ use crate::upgrade::{self, Next, Outcome, Record, Testator};
 
 /// Runs the pool. A start that fails stops what it had started and says why.
 pub async fn run(args: RunArgs, shutdown: CancellationToken) -> anyhow::Result<Exit> {
-    let config = match Config::of(args.config.as_deref()) {
+    if args.config.len() > 1 {
+        return super::run_many::run_many(&args.config, args.json, shutdown).await;
+    }
+    let config = match Config::of(args.config.first().map(PathBuf::as_path)) {
         Ok(config) => config,
         Err(error) => {
             say::trouble("config", error);
             return Ok(Exit::BadConfig);
         }
     };
-    start_logging(&config.log);
+    start_logging(&config.log, false);
     // Before anything takes time: unheard, the signal would end the process.
     let mut upgrade_asked = signal(SignalKind::user_defined2())?;
     let testator = Testator::present()?;
@@ -75,7 +79,7 @@ pub async fn run(args: RunArgs, shutdown: CancellationToken) -> anyhow::Result<E
         if takes_over {
             note_taken_over(states, &config).await;
         } else {
-            greet_when_running(states, &addresses, &args, &config).await;
+            greet_when_running(states, &addresses, args.json, &config).await;
         }
         match upgrade::serve(&mut upgrade_asked, running, &freeze, &shutdown, &config.pool.data_dir)
             .await?
@@ -108,18 +112,20 @@ async fn note_taken_over(mut states: watch::Receiver<Moment>, config: &Config) {
     }
 }
 
-async fn greet_when_running(
+/// Says where the pool is, once it serves.
+pub(super) async fn greet_when_running(
     mut states: watch::Receiver<Moment>,
     addresses: &Addresses,
-    args: &RunArgs,
+    as_json: bool,
     config: &Config,
 ) {
     // A pool that ends before it serves anybody has nothing to greet with.
     if !is_running(&mut states).await {
         return;
     }
-    if args.json {
+    if as_json {
         say::json(&json!({
+            "pool": config.pool.name,
             "stratum": addresses.stratum.to_string(),
             "more_doors": addresses.more_doors.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "api": addresses.api.to_string(),
@@ -142,10 +148,14 @@ fn greet(addresses: &Addresses, embedded: bool) {
     }
 }
 
-fn start_logging(log: &Log) {
+/// With `threads` every line names its thread.
+pub(super) fn start_logging(log: &Log, threads: bool) {
     let filter: tracing_subscriber::EnvFilter =
         log.level.parse().expect("the settings were checked to be a filter");
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_thread_names(threads)
+        .with_writer(std::io::stderr);
     if log.json {
         builder.json().flatten_event(true).init();
     } else {

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use anstyle::{AnsiColor, Style};
 
 const DONE: Style = AnsiColor::Green.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const TROUBLE: Style = AnsiColor::Red.on_default().bold();
 const NAME: Style = AnsiColor::Cyan.on_default();
 
@@ -16,6 +17,11 @@ pub(super) fn line(text: impl Display) {
 /// A step that went well.
 pub(super) fn done(what: impl Display, detail: impl Display) {
     line(format_args!("{DONE}✓{DONE:#} {what:<10} {detail}"));
+}
+
+/// A step that went, and could go better.
+pub(super) fn warn(what: impl Display, detail: impl Display) {
+    line(format_args!("{WARNING}!{WARNING:#} {what:<10} {detail}"));
 }
 
 /// A step that failed.

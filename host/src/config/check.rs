@@ -7,18 +7,14 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chimera_chain::{Dialect, MATURITY_BLOCKS, NodeAuth};
 use chimera_ledger::AccountName;
 use chimera_plugin::Grants;
 use chimera_pow::{Algorithm, Difficulty};
 use toml::Table;
 
 use super::grants::{Grantable, capabilities, slot_grants};
-use super::raw::{RawChain, RawConfig, RawNode, RawSwap};
-use super::{
-    Chain, Coin, Config, DevChain, Log, NodeAddress, Nodes, OTHER_FILES, Pool, Settlement, Slot,
-    Swap,
-};
+use super::raw::{RawConfig, RawSwap};
+use super::{Config, Log, OTHER_FILES, Pool, Settlement, Slot, Swap};
 
 /// Why the settings were refused.
 #[derive(Debug, thiserror::Error)]
@@ -251,7 +247,7 @@ impl Problems {
         }
     }
 
-    fn algorithm(&mut self, key: &'static str, name: &str) -> Algorithm {
+    pub(super) fn algorithm(&mut self, key: &'static str, name: &str) -> Algorithm {
         name.parse().unwrap_or_else(|error| {
             self.add(key, format_args!("{name:?}"), error);
             Algorithm::default()
@@ -275,12 +271,10 @@ impl RawConfig {
         }
         let grace = problems.seconds("pool.grace_s", pool.grace_s, 3_600);
         let stratum = self.stratum.check(&mut problems);
-        let coin = Coin { ticker: self.chain.ticker.clone(), decimals: self.chain.decimals };
+        let withdraw_after =
+            problems.seconds("chain.withdraw_after_s", self.chain.withdraw_after_s, 86_400);
+        let (chain, coin) = self.chain.check(&mut problems);
         let decimals = coin.decimals;
-        if coin.decimals > 18 {
-            problems.add("chain.decimals", coin.decimals, "must be 0 to 18");
-        }
-        let chain = self.chain.check(&mut problems);
         if !["text", "json"].contains(&self.log.format.as_str()) {
             let found = format_args!("{:?}", self.log.format);
             problems.add("log.format", found, "must be \"text\" or \"json\"");
@@ -308,6 +302,7 @@ impl RawConfig {
             },
             stratum,
             chain,
+            withdraw_after,
             coin,
             take_over: payout.take_over,
             account_fees_ppm: account_fees(&mut problems, payout.account_fee_ppm),
@@ -379,62 +374,6 @@ fn miners_default() -> u32 {
     u32::try_from(allowed).unwrap_or(MOST).clamp(1, MOST)
 }
 
-impl RawChain {
-    fn check(self, problems: &mut Problems) -> Chain {
-        let algorithm = problems.algorithm("chain.algorithm", &self.algorithm);
-        if self.maturity == Some(0) {
-            problems.add("chain.maturity", 0, "must be at least 1 block");
-        }
-        match self.kind.as_str() {
-            "node" => {
-                if self.payout_address.is_empty() {
-                    let right = "must be an address of this chain: it is who the blocks pay";
-                    problems.add("chain.payout_address", "\"\"", right);
-                }
-                if self.nodes.is_empty() {
-                    let right =
-                        "must list at least one node, e.g. [{ url = \"http://127.0.0.1:8332\" }]";
-                    problems.add("chain.nodes", "[]", right);
-                }
-                if !(50..=60_000).contains(&self.poll_ms) {
-                    problems.add("chain.poll_ms", self.poll_ms, "must be 50 to 60000");
-                }
-                let dialect = Dialect::named(&self.dialect).unwrap_or_else(|| {
-                    let found = format_args!("{:?}", self.dialect);
-                    let known = Dialect::ALL.map(|dialect| dialect.name).join(", ");
-                    problems.add("chain.dialect", found, format_args!("must be one of {known}"));
-                    Dialect::BITCOIN
-                });
-                Chain::Nodes(Nodes {
-                    dialect,
-                    maturity: self.maturity,
-                    nodes: self.nodes.into_iter().map(|node| node.check(problems)).collect(),
-                    algorithm,
-                    payout_address: self.payout_address,
-                    poll: Duration::from_millis(self.poll_ms),
-                    refresh: problems.seconds("chain.refresh_s", self.refresh_s, 600),
-                })
-            }
-            other => {
-                if other != "devchain" {
-                    let found = format_args!("{other:?}");
-                    problems.add("chain.kind", found, "must be \"devchain\" or \"node\"");
-                }
-                if !self.nodes.is_empty() {
-                    let right = "is only for chain.kind = \"node\"";
-                    problems.add("chain.nodes", "[..]", right);
-                }
-                Chain::Dev(DevChain {
-                    algorithm,
-                    spacing: problems.seconds("chain.spacing_s", self.spacing_s, 3_600),
-                    maturity: self.maturity.unwrap_or(MATURITY_BLOCKS),
-                    payout_address: Some(self.payout_address).filter(|text| !text.is_empty()),
-                })
-            }
-        }
-    }
-}
-
 impl RawSwap {
     fn check(self, problems: &mut Problems) -> Swap {
         for (key, value) in
@@ -460,26 +399,6 @@ impl RawSwap {
             notice: up_to_a_month("swap.notice_s", self.notice_s),
             watch: self.watch,
         }
-    }
-}
-
-impl RawNode {
-    fn check(self, problems: &mut Problems) -> NodeAddress {
-        if !self.url.starts_with("http://") {
-            let found = format_args!("{:?}", self.url);
-            problems.add("chain.nodes.url", found, "must start with http://");
-        }
-        let auth = match (self.user, self.password, self.cookie_file) {
-            (None, None, None) => NodeAuth::None,
-            (None, None, Some(path)) => NodeAuth::Cookie(path.into()),
-            (Some(user), Some(password), None) => NodeAuth::Password { user, password },
-            _ => {
-                let right = "must be both user and password, or cookie_file alone, or none of them";
-                problems.add("chain.nodes.user", "..", right);
-                NodeAuth::None
-            }
-        };
-        NodeAddress { url: self.url, auth }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every key `a.b` can be overridden by the environment variable `CHIMERA_A__B`. Unknown
 //! keys and nonsense are refused with the key's name and what would be right.
 
+mod chain;
 mod check;
 mod grants;
 mod raw;
@@ -13,11 +14,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chimera_chain::{Dialect, NodeAuth};
 use chimera_ledger::AccountName;
 use chimera_plugin::{Digest, Grants};
-use chimera_pow::Algorithm;
 
+pub use chain::{Chain, Coin, DevChain, NodeAddress, Nodes};
 pub use check::{ConfigError, Problem};
 pub use grants::{Capabilities, Endpoint, Secret, UnknownUsers};
 pub(crate) use grants::{Grantable, NotThere};
@@ -35,6 +35,8 @@ pub struct Config {
     pub stratum: Stratum,
     /// `[chain]`
     pub chain: Chain,
+    /// How long miners keep their last job while no node answers.
+    pub withdraw_after: Duration,
     /// What amounts are shown in.
     pub coin: Coin,
     /// `[payout]`
@@ -91,65 +93,6 @@ pub enum Durability {
     Durable,
     /// As soon as it is judged: a crash may lose the last few milliseconds.
     Relaxed,
-}
-
-/// What amounts are shown in.
-#[derive(Debug, Clone)]
-pub struct Coin {
-    /// Its short name.
-    pub ticker: String,
-    /// Digits after the point.
-    pub decimals: u8,
-}
-
-/// Where blocks come from and go to.
-#[derive(Debug, Clone)]
-pub enum Chain {
-    /// The chain inside this process.
-    Dev(DevChain),
-    /// Nodes over JSON-RPC.
-    Nodes(Nodes),
-}
-
-/// The embedded chain.
-#[derive(Debug, Clone)]
-pub struct DevChain {
-    /// Its proof of work.
-    pub algorithm: Algorithm,
-    /// Time between blocks it aims at.
-    pub spacing: Duration,
-    /// Confirmations until a reward may be spent.
-    pub maturity: u32,
-    /// Who is paid; the chain's own wallet if not given.
-    pub payout_address: Option<String>,
-}
-
-/// Nodes that speak Bitcoin Core's JSON-RPC.
-#[derive(Debug, Clone)]
-pub struct Nodes {
-    /// In order of preference; blocks go to all.
-    pub nodes: Vec<NodeAddress>,
-    /// How the chain differs from others of its family.
-    pub dialect: Dialect,
-    /// Proof of work of the blocks to mine.
-    pub algorithm: Algorithm,
-    /// Who is paid.
-    pub payout_address: String,
-    /// Confirmations until a reward may be spent; the chain's usual number if not given.
-    pub maturity: Option<u32>,
-    /// How often the tip is asked for when long polling fails.
-    pub poll: Duration,
-    /// How often the template is refreshed for time and fees.
-    pub refresh: Duration,
-}
-
-/// One node.
-#[derive(Debug, Clone)]
-pub struct NodeAddress {
-    /// `http://host:port`
-    pub url: String,
-    /// How to log in.
-    pub auth: NodeAuth,
 }
 
 /// Which component fills a slot, and with what configuration.

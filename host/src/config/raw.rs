@@ -86,16 +86,18 @@ section!(RawConduct {
 
 section!(RawChain {
     kind: String = "devchain".into(),
-    ticker: String = "DEV".into(),
-    decimals: u8 = 8,
+    ticker: Option<String> = None,
+    decimals: Option<u8> = None,
     payout_address: String = String::new(),
-    algorithm: String = "blake2s".into(),
+    algorithm: Option<String> = None,
     spacing_s: u64 = 5,
     maturity: Option<u32> = None,
-    dialect: String = "bitcoin".into(),
+    profile: String = String::new(),
     nodes: Vec<RawNode> = Vec::new(),
     poll_ms: u64 = 500,
     refresh_s: u64 = 30,
+    empty_block_first: bool = false,
+    withdraw_after_s: u64 = 120,
 });
 
 section!(RawNode {
@@ -103,6 +105,8 @@ section!(RawNode {
     user: Option<String> = None,
     password: Option<String> = None,
     cookie_file: Option<String> = None,
+    ca_file: Option<String> = None,
+    zmq: Option<String> = None,
 });
 
 section!(RawPayout {

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use chimera_store::ShareRecord;
-use chimera_stratum::{AuthAnswer, Counters, Effect, Line, NotifyLine, Session, Unread};
+use chimera_stratum::{AuthAnswer, Counters, Effect, Line, Session, Unread};
 use chimera_work::WorkerId;
 
 use super::addresses::AddressPlace;
@@ -23,6 +23,7 @@ use super::slots::Key;
 use super::wire::Wire;
 use crate::config::Durability;
 use crate::policy::{Admission, Memory, Origin, Place as AccountPlace, Retarget};
+use crate::work_feed::Work;
 
 /// A miner that does not take its lines for so long is gone or hostile.
 const WRITE_MAX_MS: u64 = 10_000;
@@ -352,12 +353,13 @@ impl Connection {
             return;
         }
         self.job = desk.job_number;
-        if let Some(job) = &desk.job
-            && self.leaving.is_none()
-            && self.closed.is_none()
-        {
-            let job: &Arc<NotifyLine> = job;
-            self.session.new_job(job, &mut desk.out);
+        if self.leaving.is_some() || self.closed.is_some() {
+            return;
+        }
+        match &desk.work {
+            Work::Awaited => {}
+            Work::Job(job) => self.session.new_job(job, &mut desk.out),
+            Work::Withdrawn(why) => self.session.withdraw_work(why, &mut desk.out),
         }
     }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chimera_store::ShareRecord;
-use chimera_stratum::{LineBuffer, NotifyLine, Outbox};
+use chimera_stratum::{LineBuffer, Outbox};
 
 use super::Gate;
 use super::inbox::{Inbox, ReplyTo};
 use super::slots::Key;
 use crate::clock::now_ms;
+use crate::work_feed::Work;
 
 /// One read; a hundred submits.
 const INPUT_BYTES: usize = 16 * 1024;
@@ -31,7 +32,7 @@ pub(super) struct Desk {
     pub(super) wall_ms: u64,
     /// What is read in this turn was read after this.
     pub(super) turn_began: Instant,
-    pub(super) job: Option<Arc<NotifyLine>>,
+    pub(super) work: Work,
     /// Counts the jobs, so that a connection knows whether it has the newest.
     pub(super) job_number: u64,
     /// Judged in this turn.
@@ -51,7 +52,7 @@ impl Desk {
             now: gate.now_ms(),
             wall_ms: now_ms(),
             turn_began: Instant::now(),
-            job: None,
+            work: Work::Awaited,
             job_number: 0,
             credits: Vec::with_capacity(CREDITS_MAX),
             awaiting: VecDeque::new(),

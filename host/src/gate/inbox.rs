@@ -4,18 +4,19 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chimera_stratum::{AuthTicket, NotifyLine};
+use chimera_stratum::AuthTicket;
 
 use super::door::{Arrival, Resumed};
 use super::slots::Key;
 use crate::policy::{Admission, Retarget};
 use crate::recorder::Fate;
+use crate::work_feed::Work;
 
 /// News for a shard or for one of its connections.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// A new job for everybody.
-    Job(Arc<NotifyLine>),
+    /// A new job for everybody, or none for anybody.
+    Work(Work),
     /// What became of the oldest shares of this shard.
     Fate(Fate),
     /// The share log takes shares again.

@@ -33,7 +33,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use chimera_stratum::{Login, NotifyLine, Seat, SessionId};
+use chimera_stratum::{Login, Seat, SessionId};
 use chimera_work::{ExtranonceLease, Solution, SpaceExhausted};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -50,6 +50,7 @@ use crate::policy::{AuthDesk, DifficultyDesk, Origin};
 use crate::recorder::Recorder;
 use crate::seats::Seats;
 use crate::upgrade::Frozen;
+use crate::work_feed::Work;
 
 use admission::Place;
 use shard::Shard;
@@ -87,7 +88,7 @@ pub(crate) struct Gate {
     /// How often a session's difficulty is reconsidered, milliseconds.
     pub retarget_ms: u64,
     /// The newest job, serialised.
-    pub jobs: watch::Receiver<Option<Arc<NotifyLine>>>,
+    pub work: watch::Receiver<Work>,
     /// Where credited shares go.
     pub recorder: Arc<Recorder>,
     /// Where possible blocks go.
@@ -192,15 +193,17 @@ impl Gate {
         self.probe.healthy(now_ms());
         let mut renewals = tokio::time::interval(RENEW_INTERVAL);
         renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut jobs = self.jobs.clone();
-        jobs.mark_changed();
+        let mut work = self.work.clone();
+        work.mark_changed();
         let mut left = self.settings.threads;
         let (mut frozen, mut told) = (Vec::new(), false);
         while left > 0 {
             tokio::select! {
-                Ok(()) = jobs.changed() => {
-                    let job = jobs.borrow_and_update().clone();
-                    job.inspect(|job| self.tell_all(|| Message::Job(Arc::clone(job))));
+                Ok(()) = work.changed() => {
+                    let newest = work.borrow_and_update().clone();
+                    if !matches!(newest, Work::Awaited) {
+                        self.tell_all(|| Message::Work(newest.clone()));
+                    }
                 }
                 () = self.leaving.cancelled(), if !told => {
                     told = true;

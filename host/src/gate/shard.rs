@@ -210,8 +210,8 @@ impl Shard {
 
     fn heed(&mut self, message: Message) {
         match message {
-            Message::Job(job) => {
-                self.desk.job = Some(job);
+            Message::Work(work) => {
+                self.desk.work = work;
                 self.desk.job_number += 1;
                 self.publishing = Some(0);
             }

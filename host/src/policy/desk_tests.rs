@@ -62,7 +62,8 @@ fn limits() -> DifficultyLimits {
 
 /// A login as a session asks for it.
 fn login(user: &str) -> Login {
-    let mut session = Session::new(SessionConfig { version_mask: 0, difficulty: limits() }, 0);
+    let mut session =
+        Session::new(SessionConfig { version_mask: 0, difficulty: limits(), multiplier: 1 }, 0);
     let mut out = Outbox::default();
     let line = format!("{{\"id\":1,\"method\":\"mining.authorize\",\"params\":[{user:?},\"x\"]}}");
     session.handle_line(line.as_bytes(), &mut out);

@@ -28,6 +28,7 @@ use crate::snapshot::{Assembled, Watch};
 use crate::swap::{self, Commands, Manager, Slots};
 use crate::traps::Traps;
 use crate::upgrade::Will;
+use crate::work_feed::Work;
 
 /// Puts the parts together: store, plugins, chain, then what needs them. The data directory is
 /// there ([`swap::doors`]).
@@ -92,13 +93,13 @@ pub(super) async fn assemble(
     let difficulty =
         DifficultyDesk::new(filled.difficulty, Arc::clone(&traps), probe("difficulty"));
     let seats = Seats::new(config.stratum.instance, layout, config.stratum.resume);
-    let (jobs, newest_job) = watch::channel(None);
+    let (work, newest) = watch::channel(Work::Awaited);
     let gate = Arc::new(Gate {
         settings: config.stratum.clone(),
         miners_max: config.pool.miners_max,
         durability: config.pool.durability,
         retarget_ms: u64::try_from(config.retarget_interval.as_millis()).unwrap_or(u64::MAX),
-        jobs: newest_job,
+        work: newest,
         recorder: Arc::clone(&recorder),
         candidates: Arc::clone(&candidates),
         auth: Arc::new(auth),
@@ -155,7 +156,7 @@ pub(super) async fn assemble(
         Some(will) => JobSequence::resume(run, will.sequence()),
         None => JobSequence::new(run),
     };
-    let parts = Parts { store, recorder, gate, settler, manager, commands, jobs, sequence };
+    let parts = Parts { store, recorder, gate, settler, manager, commands, work, sequence };
     Ok((parts, probes))
 }
 

@@ -36,7 +36,7 @@ pub(super) fn write_will(
         let seats = gate.seats.lock().unwrap_or_else(PoisonError::into_inner);
         seats.parked(Instant::now(), &mut jobs)
     };
-    let newest = gate.jobs.borrow().as_ref().map(|line| Arc::clone(line.job()));
+    let newest = gate.work.borrow().job().map(|line| Arc::clone(line.job()));
     // Without it (the feed hung) numbers begin anew, which a new run makes harmless.
     let sequence = drained.sequence.unwrap_or_else(|| JobSequence::new(0).state());
     let chain = settler.chain.templates();

@@ -456,7 +456,7 @@ fn config() -> SessionConfig {
         min: difficulty(EASY / 4.0),
         max: difficulty(1e12),
     };
-    SessionConfig { version_mask: 0x1fff_e000, difficulty: limits }
+    SessionConfig { version_mask: 0x1fff_e000, difficulty: limits, multiplier: 1 }
 }
 
 fn difficulty(choices: &mut Choices<'_>) -> Difficulty {

@@ -9,13 +9,11 @@
 
 mod admin;
 mod amount;
-mod authorization;
 mod bans;
 mod blocks;
 mod error;
 mod health;
 mod history;
-mod json_rpc;
 mod luck;
 mod metrics;
 mod miners;
@@ -33,12 +31,10 @@ mod status;
 pub use admin::{
     Admin, AdminAnswer, AdminCommand, AdminRequest, SwapAnswer, SwapBody, SwapOutcome, SwapStep,
 };
-pub use authorization::BasicAuth;
-pub use json_rpc::{RPC_BODY_BYTES_MAX, RpcAnswer, json_rpc_router};
 pub use prometheus::{Kind, METRICS, Metric};
 pub use router::{Live, ROUTES, Route, router};
 pub use serve::serve;
 pub use snapshot::{
-    Addresses, Chain, Coin, ComponentHealth, ComponentState, Lifecycle, Plugin, PluginPhase,
-    Policies, ReplyLatency, Sessions, ShareLog, Snapshot, TrialCounts,
+    Addresses, Chain, Coin, ComponentHealth, ComponentState, Lifecycle, MinersWork, Node, Plugin,
+    PluginPhase, Policies, ReplyLatency, Sessions, ShareLog, Snapshot, TrialCounts,
 };

@@ -73,6 +73,12 @@ fn write_mining(page: &mut Exposition, snapshot: &Snapshot, ledger: Option<&Stat
     if let Some(chain) = &snapshot.chain {
         difficulty.value(chain.difficulty);
     }
+    let mut nodes = page.metric("chimera_node_up");
+    for node in &snapshot.nodes {
+        nodes.labelled("node", &node.name, node.state == "answering");
+    }
+    let withdrawn = snapshot.miners_work.state == "withdrawn";
+    page.metric("chimera_work_withdrawn").value(withdrawn);
     let mut shares = page.metric("chimera_shares_total");
     for (verdict, count) in &snapshot.verdicts {
         shares.labelled("verdict", verdict, *count);

@@ -26,7 +26,7 @@ pub struct Metric {
 }
 
 /// Every metric, in the order they are written.
-pub const METRICS: [Metric; 32] = {
+pub const METRICS: [Metric; 34] = {
     use Kind::{Counter, Gauge, Histogram};
     const fn metric(name: &'static str, kind: Kind, help: &'static str) -> Metric {
         Metric { name, kind, help }
@@ -40,6 +40,8 @@ pub const METRICS: [Metric; 32] = {
         metric("chimera_sessions_max", Gauge, "Connections above this are refused."),
         metric("chimera_height", Gauge, "Height of the block that can be won now."),
         metric("chimera_network_difficulty", Gauge, "Difficulty of that block."),
+        metric("chimera_node_up", Gauge, "Whether a node of the chain answers."),
+        metric("chimera_work_withdrawn", Gauge, "Whether miners have no work, 1 or 0."),
         metric("chimera_shares_total", Counter, "Judged submissions, by verdict."),
         metric("chimera_conduct_total", Counter, "What refused requests led to, by step."),
         metric("chimera_share_work_total", Counter, "Expected hashes of accepted shares."),

@@ -27,6 +27,10 @@ pub struct Snapshot {
     pub coin: Coin,
     /// The chain's tip; `None` before the first template.
     pub chain: Option<Chain>,
+    /// Every node of the chain, in the operator's order.
+    pub nodes: Vec<Node>,
+    /// Whether there is work for miners.
+    pub miners_work: MinersWork,
     /// Connected miners.
     pub sessions: Sessions,
     /// Judged submissions since the start by verdict: "accepted", "uncredited" (answered true,
@@ -92,6 +96,34 @@ pub struct Coin {
     pub ticker: String,
     /// Digits after the point: 8 if one coin is 100,000,000 base units. Above 38 counts as 38.
     pub decimals: u8,
+}
+
+/// Whether there is work for miners.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct MinersWork {
+    /// "awaited" before the chain has given any, "flowing", or "withdrawn".
+    pub state: String,
+    /// Why it is withdrawn.
+    pub why: Option<String>,
+}
+
+/// A node of the chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Node {
+    /// Its address.
+    pub name: String,
+    /// "unasked", "answering" or "failing".
+    pub state: String,
+    /// Why it fails.
+    pub cause: Option<String>,
+    /// Since when, ms since the Unix epoch.
+    pub since_ms: u64,
+    /// Whether work comes from it.
+    pub source: bool,
+    /// Height of its last block, if it told.
+    pub height: Option<u64>,
+    /// Its announcements of blocks (ZMQ): "off", "away", "connected", or "silent".
+    pub announcements: String,
 }
 
 /// The chain's tip as the pool last saw it.

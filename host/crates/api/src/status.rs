@@ -18,6 +18,8 @@ pub(crate) async fn status(State(live): State<Live>) -> Json<Value> {
         "now_ms": snapshot.taken_at_ms,
         "coin": snapshot.coin,
         "chain": snapshot.chain,
+        "nodes": snapshot.nodes,
+        "work": snapshot.miners_work,
         "sessions": snapshot.sessions,
         "addresses": snapshot.addresses,
     }))

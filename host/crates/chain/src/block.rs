@@ -4,15 +4,15 @@ use chimera_pow::{PowHash, sha256d};
 use chimera_work::Solution;
 
 use crate::coinbase;
-use crate::dialect::{BlockId, Dialect};
 use crate::merkle;
+use crate::profile::Profile;
 use crate::templates::Transactions;
 use crate::wire::put_compact_size;
 
 /// A solved block, ready to be handed in. All of it can be stored and handed in again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
-    /// What the node knows it by: a hash in display order (see [`BlockId`]).
+    /// What the node knows it by: a hash in display order (see [`BlockId`](crate::BlockId)).
     pub id: String,
     /// Its height.
     pub height: u64,
@@ -58,7 +58,7 @@ pub enum AssembleError {
 }
 
 pub(crate) fn assemble(
-    dialect: &Dialect,
+    profile: &Profile,
     solution: &Solution,
     transactions: &Transactions,
 ) -> Result<Block, AssembleError> {
@@ -77,13 +77,10 @@ pub(crate) fn assemble(
     for transaction in &transactions.serialised {
         bytes.extend_from_slice(transaction);
     }
-    if dialect.block_signature {
+    if profile.block_signature {
         // An empty signature: the node's wallet signs when it is handed in.
         bytes.push(0);
     }
-    let id = match dialect.block_id {
-        BlockId::Sha256d => PowHash(sha256d(header)).to_string(),
-        BlockId::PowHash | BlockId::AtHeight => hash.to_string(),
-    };
+    let id = profile.block_id(header, *hash);
     Ok(Block { id, height: template.height, pow_hash: *hash, bytes })
 }

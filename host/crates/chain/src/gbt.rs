@@ -1,12 +1,13 @@
 //! What getblocktemplate answers (BIP 22, 23, 145), parsed once.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use chimera_pow::{BadBits, CompactBits, sha256d};
+use chimera_pow::{BadBits, CompactBits};
 use serde::Deserialize;
-use serde_json::Value;
 
-use crate::wire::parse_display_hash;
+use crate::transaction::hashes;
+use crate::wire::{from_hex, parse_display_hash};
 
 /// A block a node would accept if its coinbase and proof of work were there. Hashes are in
 /// header order.
@@ -24,16 +25,29 @@ pub(crate) struct Gbt {
     pub(crate) witness_commitment: Option<Vec<u8>>,
     pub(crate) transactions: Vec<GbtTransaction>,
     pub(crate) long_poll_id: Option<String>,
+    /// The target in display order, where the node tells.
+    pub(crate) target: Option<String>,
+    /// Most bytes and weight units a block may have, where the node tells.
+    pub(crate) size_max: Option<u64>,
+    pub(crate) weight_max: Option<u64>,
+    /// Verge: this kind of block has had its share of the last ones.
+    pub(crate) mining_disabled: bool,
 }
 
 /// A transaction the block must contain, in this order.
 #[derive(Debug, Clone)]
 pub(crate) struct GbtTransaction {
     pub(crate) data: Vec<u8>,
-    /// Without witness: what the merkle tree is made of (T7).
+    /// Without witness: what the merkle tree is made of (T7). Computed from the bytes.
     pub(crate) txid: [u8; 32],
+    /// With witness: what the witness commitment is made of.
+    pub(crate) wtxid: [u8; 32],
+    /// Without witness, in bytes.
+    pub(crate) stripped_bytes: usize,
+    /// Places (from 1) of those that must stand before it.
+    pub(crate) depends: Vec<usize>,
     /// Base units, when the node tells.
-    pub(crate) fee: u64,
+    pub(crate) fee: Option<u64>,
 }
 
 /// An answer that is no template.
@@ -53,16 +67,21 @@ pub(crate) enum BadTemplate {
     /// No hash could ever meet it.
     #[error("the node's block template: {0}")]
     Bits(#[from] BadBits),
+    /// It says one thing here and another there, or what no block may be.
+    #[error("the node's block template makes no valid block: {0}")]
+    Invalid(String),
     /// The coinbase would break consensus.
     #[error(transparent)]
     Coinbase(#[from] crate::coinbase::ScriptTooLong),
 }
 
 #[derive(Deserialize)]
-struct Raw {
+struct Raw<'a> {
     version: i64,
-    previousblockhash: String,
-    bits: String,
+    #[serde(borrow)]
+    previousblockhash: Cow<'a, str>,
+    #[serde(borrow)]
+    bits: Cow<'a, str>,
     height: u64,
     curtime: u32,
     #[serde(default)]
@@ -71,22 +90,32 @@ struct Raw {
     #[serde(default)]
     coinbaseaux: BTreeMap<String, String>,
     default_witness_commitment: Option<String>,
-    #[serde(default)]
-    transactions: Vec<RawTransaction>,
+    #[serde(default, borrow)]
+    transactions: Vec<RawTransaction<'a>>,
     longpollid: Option<String>,
+    target: Option<String>,
+    sizelimit: Option<u64>,
+    weightlimit: Option<u64>,
+    #[serde(default)]
+    mining_disabled: bool,
 }
 
 #[derive(Deserialize)]
-struct RawTransaction {
-    data: String,
-    txid: Option<String>,
+struct RawTransaction<'a> {
+    #[serde(borrow)]
+    data: Cow<'a, str>,
+    #[serde(borrow)]
+    txid: Option<Cow<'a, str>>,
+    fee: Option<i64>,
     #[serde(default)]
-    fee: i64,
+    depends: Vec<usize>,
 }
 
 impl Gbt {
-    pub(crate) fn parse(answer: &Value) -> Result<Self, BadTemplate> {
-        let raw = Raw::deserialize(answer).map_err(|error| BadTemplate::Form(error.to_string()))?;
+    /// Reads the JSON text of an answer. `timed` chains have a time in their transactions.
+    pub(crate) fn parse(answer: &str, timed: bool) -> Result<Self, BadTemplate> {
+        let raw: Raw<'_> =
+            serde_json::from_str(answer).map_err(|error| BadTemplate::Form(error.to_string()))?;
         let previous = hash("previousblockhash", &raw.previousblockhash)?;
         let bits = u32::from_str_radix(&raw.bits, 16).map_err(|_| bad("bits", &raw.bits))?;
         let mut coinbase_aux = Vec::new();
@@ -95,7 +124,7 @@ impl Gbt {
         }
         let witness_commitment =
             raw.default_witness_commitment.map(|text| bytes("default_witness_commitment", &text));
-        let transactions = raw.transactions.iter().map(RawTransaction::parse);
+        let transactions = raw.transactions.iter().map(|transaction| transaction.parse(timed));
         Ok(Self {
             // Core prints a signed number; the header has its low 32 bits.
             version: raw.version as u32,
@@ -109,19 +138,33 @@ impl Gbt {
             witness_commitment: witness_commitment.transpose()?,
             transactions: transactions.collect::<Result<_, _>>()?,
             long_poll_id: raw.longpollid,
+            target: raw.target,
+            size_max: raw.sizelimit,
+            weight_max: raw.weightlimit,
+            mining_disabled: raw.mining_disabled,
         })
     }
 }
 
-impl RawTransaction {
-    fn parse(&self) -> Result<GbtTransaction, BadTemplate> {
+impl RawTransaction<'_> {
+    fn parse(&self, timed: bool) -> Result<GbtTransaction, BadTemplate> {
         let data = bytes("transaction", &self.data)?;
+        let hashes = hashes(&data, timed).ok_or_else(|| bad("transaction", &self.data))?;
         // Nodes older than segwit give no txid: there the bytes are all there is to hash.
-        let txid = match &self.txid {
-            Some(text) => hash("txid", text)?,
-            None => sha256d(&data),
-        };
-        Ok(GbtTransaction { data, txid, fee: u64::try_from(self.fee).unwrap_or(0) })
+        if let Some(text) = &self.txid
+            && hash("txid", text)? != hashes.txid
+        {
+            let told = format!("a transaction's bytes are not those of its txid {text}");
+            return Err(BadTemplate::Invalid(told));
+        }
+        Ok(GbtTransaction {
+            data,
+            txid: hashes.txid,
+            wtxid: hashes.wtxid,
+            stripped_bytes: hashes.stripped_bytes,
+            fee: self.fee.and_then(|fee| u64::try_from(fee).ok()),
+            depends: self.depends.clone(),
+        })
     }
 }
 
@@ -130,7 +173,7 @@ fn hash(field: &'static str, text: &str) -> Result<[u8; 32], BadTemplate> {
 }
 
 fn bytes(field: &'static str, text: &str) -> Result<Vec<u8>, BadTemplate> {
-    hex::decode(text).map_err(|_| bad(field, text))
+    from_hex(text).ok_or_else(|| bad(field, text))
 }
 
 fn bad(field: &'static str, text: &str) -> BadTemplate {
@@ -139,25 +182,30 @@ fn bad(field: &'static str, text: &str) -> BadTemplate {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use chimera_pow::sha256d;
+    use serde_json::{Value, json};
 
     use super::*;
+
+    fn parse(answer: &Value) -> Result<Gbt, BadTemplate> {
+        Gbt::parse(&answer.to_string(), false)
+    }
 
     fn answer() -> Value {
         json!({
             "version": 536_870_912, "previousblockhash": "00".repeat(32), "bits": "207fffff",
             "height": 7, "curtime": 1_800_000_000, "coinbasevalue": 50,
             "coinbaseaux": { "flags": "062f503253482f" },
-            "transactions": [{ "data": "0011", "fee": 3 }, { "data": "0022", "fee": -1 }],
+            "transactions": [{ "data": "000000001111", "fee": 3 }, { "data": "000000002222", "fee": -1 }],
         })
     }
 
     /// BIP 22 before segwit: no txid, no mintime, and bytes the coinbase should carry.
     #[test]
     fn an_old_nodes_answer_is_a_template_too() {
-        let gbt = Gbt::parse(&answer()).expect("a template");
-        assert_eq!(gbt.transactions[0].txid, sha256d(&[0x00, 0x11]));
-        assert_eq!(gbt.transactions[1].fee, 0, "an unknown fee is none");
+        let gbt = parse(&answer()).expect("a template");
+        assert_eq!(gbt.transactions[0].txid, sha256d(&[0, 0, 0, 0, 0x11, 0x11]));
+        assert_eq!(gbt.transactions[1].fee, None, "an unknown fee is none");
         assert_eq!(gbt.coinbase_aux, b"\x06/P2SH/");
         assert_eq!((gbt.time_min, gbt.long_poll_id, gbt.witness_commitment), (0, None, None));
     }
@@ -175,11 +223,11 @@ mod tests {
         for (pointer, value, expected) in rows {
             let mut answer = answer();
             *answer.pointer_mut(pointer).expect("a field of the answer") = value;
-            let error = Gbt::parse(&answer).expect_err(pointer).to_string();
+            let error = parse(&answer).expect_err(pointer).to_string();
             assert!(error.contains(expected), "{pointer}: {error}");
         }
         for answer in [Value::Null, json!([]), json!({})] {
-            assert!(Gbt::parse(&answer).is_err(), "{answer}");
+            assert!(parse(&answer).is_err(), "{answer}");
         }
     }
 }

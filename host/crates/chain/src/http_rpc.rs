@@ -5,8 +5,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Certificate, Client, Response, StatusCode, Url};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::rpc::{RpcError, RpcFault};
@@ -17,6 +18,10 @@ const CONNECT_WAIT: Duration = Duration::from_secs(5);
 /// Core closes a connection that was idle for 30 s; the pool lets go of it first, so that no
 /// question is sent into a connection that is just being closed.
 const IDLE_MAX: Duration = Duration::from_secs(20);
+
+/// A template of 4 million weight units is 8 MB of hex, and what is told beside; a block with
+/// all that is told of it twice that.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// How much of an answer that is no JSON-RPC is shown.
 const EXCERPT_CHARS: usize = 80;
@@ -61,14 +66,16 @@ pub struct BadUrl {
 pub struct HttpRpc {
     client: Client,
     url: Url,
+    /// Scheme, host and port: hosted nodes have their keys in the path.
+    shown: String,
     auth: NodeAuth,
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct Answer<'a> {
     /// `null` is a result, nothing at all is none: else any web server would "accept" blocks.
-    #[serde(default, deserialize_with = "present")]
-    result: Option<Value>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    result: Option<&'a RawValue>,
     error: Option<Fault>,
 }
 
@@ -79,38 +86,53 @@ struct Fault {
     message: String,
 }
 
-fn present<'de, D: serde::Deserializer<'de>>(field: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(field).map(Some)
+fn present<'de, D: serde::Deserializer<'de>>(field: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(field).map(Some)
 }
 
 impl HttpRpc {
-    /// A node at an `http` address. Nothing is sent yet.
+    /// A node at an `http` or `https` address. Nothing is sent yet. Over https its certificate
+    /// must be signed by an authority this machine trusts, or by `authority` (PEM).
     ///
     /// # Errors
     /// When the address is not of that form, or has the credentials inside: they would end
-    /// up in logs.
-    pub fn new(url: &str, auth: NodeAuth) -> Result<Self, BadUrl> {
-        let bad = |url: &str, cause: String| BadUrl { url: url.to_owned(), cause };
+    /// up in logs; when the authority is no certificate.
+    pub fn new(url: &str, auth: NodeAuth, authority: Option<&[u8]>) -> Result<Self, BadUrl> {
+        let bad = |url: &str, cause: String| {
+            let url = if url.contains('@') { "…@…" } else { url };
+            BadUrl { url: url.to_owned(), cause }
+        };
         let parsed = Url::parse(url).map_err(|error| bad(url, error.to_string()))?;
         if !parsed.username().is_empty() || parsed.password().is_some() {
             return Err(bad("…@…", "user and password are given apart from it".to_owned()));
         }
-        if parsed.scheme() != "http" {
-            return Err(bad(url, "nodes speak http".to_owned()));
+        if !["http", "https"].contains(&parsed.scheme()) {
+            return Err(bad(url, "nodes speak http or https".to_owned()));
         }
-        let client = Client::builder()
+        let mut client = Client::builder();
+        if let Some(authority) = authority {
+            let certificate = Certificate::from_pem(authority)
+                .map_err(|error| bad(url, format!("its ca_file: {}", innermost(&error))))?;
+            // What holds no certificate at all is taken without a word.
+            if !String::from_utf8_lossy(authority).contains("BEGIN CERTIFICATE") {
+                return Err(bad(url, "its ca_file holds no certificate (PEM)".to_owned()));
+            }
+            client = client.add_root_certificate(certificate);
+        }
+        let client = client
             .connect_timeout(CONNECT_WAIT)
             .pool_idle_timeout(IDLE_MAX)
             // The node is the operator's own; a proxy meant for the web must not see it.
             .no_proxy()
             .build()
             .map_err(|error| bad(url, error.to_string()))?;
-        Ok(Self { client, url: parsed, auth })
+        let shown = parsed.origin().ascii_serialization();
+        Ok(Self { client, url: parsed, shown, auth })
     }
 
-    /// Its address.
+    /// Its address, without what may be a key.
     pub fn url(&self) -> &str {
-        self.url.as_str()
+        &self.shown
     }
 
     pub(crate) async fn call(
@@ -119,6 +141,22 @@ impl HttpRpc {
         method: &str,
         params: Value,
     ) -> Result<Value, RpcError> {
+        let text = self.call_text(wait, method, params).await?;
+        serde_json::from_str(text.get()).map_err(|_| RpcError::Garbled {
+            node: self.url().to_owned(),
+            method: method.to_owned(),
+            status: StatusCode::OK.as_u16(),
+            excerpt: text.get().chars().take(EXCERPT_CHARS).collect(),
+        })
+    }
+
+    /// The result as it was written: a template of 4 MB is read once, into what it means.
+    pub(crate) async fn call_text(
+        &self,
+        wait: Duration,
+        method: &str,
+        params: Value,
+    ) -> Result<Box<RawValue>, RpcError> {
         let body = json!({ "jsonrpc": "1.0", "id": "chimera", "method": method, "params": params });
         let request = self.client.post(self.url.clone()).timeout(wait).json(&body);
         let request = match self.credentials()? {
@@ -128,17 +166,21 @@ impl HttpRpc {
         let failed = |error| self.failure(&error, wait, method);
         let response = request.send().await.map_err(failed)?;
         let status = response.status();
-        if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
+        if status == StatusCode::UNAUTHORIZED {
             return Err(RpcError::Unauthorized { node: self.url().to_owned() });
         }
-        let bytes = response.bytes().await.map_err(failed)?;
+        if status == StatusCode::FORBIDDEN {
+            let (node, method) = (self.url().to_owned(), method.to_owned());
+            return Err(RpcError::Forbidden { node, method });
+        }
+        let bytes = self.body(response, wait, method).await?;
         // Core answers errors with status 500 or 404 and a proper body; a full work queue
         // with 503 and a line of text.
         match serde_json::from_slice(&bytes) {
             Ok(Answer { error: Some(Fault { code, message }), .. }) => {
                 Err(RpcFault { code, message }.into())
             }
-            Ok(Answer { result: Some(result), .. }) => Ok(result),
+            Ok(Answer { result: Some(result), .. }) => Ok(result.to_owned()),
             _ => Err(RpcError::Garbled {
                 node: self.url().to_owned(),
                 method: method.to_owned(),
@@ -146,6 +188,26 @@ impl HttpRpc {
                 excerpt: String::from_utf8_lossy(&bytes).chars().take(EXCERPT_CHARS).collect(),
             }),
         }
+    }
+
+    /// The whole answer, if it is not longer than any node's.
+    async fn body(
+        &self,
+        mut response: Response,
+        wait: Duration,
+        method: &str,
+    ) -> Result<Vec<u8>, RpcError> {
+        let failed = |error| self.failure(&error, wait, method);
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
+                let (node, status) = (self.url().to_owned(), response.status().as_u16());
+                let excerpt = format!("more than {ANSWER_BYTES_MAX} bytes");
+                return Err(RpcError::Garbled { node, method: method.to_owned(), status, excerpt });
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
     }
 
     fn credentials(&self) -> Result<Option<(String, String)>, RpcError> {
@@ -170,14 +232,15 @@ impl HttpRpc {
         if error.is_timeout() && !error.is_connect() {
             return RpcError::Timeout { node, method: method.to_owned(), seconds: wait.as_secs() };
         }
-        // The innermost source is what the system said; the outer ones repeat the address.
-        let mut cause = error.source();
-        while let Some(inner) = cause.and_then(|outer| outer.source()) {
-            cause = Some(inner);
-        }
-        RpcError::Transport {
-            node,
-            cause: cause.map_or_else(|| error.to_string(), ToString::to_string),
-        }
+        RpcError::Transport { node, cause: innermost(error) }
     }
+}
+
+/// What the system said; the outer causes repeat the address.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause = error.source();
+    while let Some(inner) = cause.and_then(|outer| outer.source()) {
+        cause = Some(inner);
+    }
+    cause.map_or_else(|| error.to_string(), ToString::to_string)
 }

@@ -3,15 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::block::BlockRef;
-use crate::dialect::{BlockId, Dialect};
 use crate::rpc::{Rpc, RpcError, RpcFault};
 use crate::transaction::Transaction;
 use crate::wire::Reader;
 
 /// Core's RPC_INVALID_ADDRESS_OR_KEY: no such block.
 const CODE_NOT_FOUND: i32 = -5;
-/// Core's RPC_INVALID_PARAMETER: no such height.
-const CODE_PARAMETER: i32 = -8;
 
 const HEADER_BYTES: usize = chimera_pow::HEADER_BYTES;
 
@@ -40,13 +37,13 @@ pub enum RewardState {
 /// silence those that can: a block none of them knows has to be handed in again.
 pub(crate) async fn ask_all(
     nodes: &[Rpc],
-    dialect: &Dialect,
+    timed: bool,
     needed: u32,
     block: &BlockRef,
 ) -> Result<RewardState, RpcError> {
     let (mut unknown, mut failure) = (false, None);
     for node in nodes {
-        match ask(node, dialect, needed, block).await {
+        match ask(node, timed, needed, block).await {
             Ok(RewardState::Unknown) => unknown = true,
             Err(error) => failure = Some(error),
             known => return known,
@@ -60,26 +57,14 @@ pub(crate) async fn ask_all(
 
 async fn ask(
     node: &Rpc,
-    dialect: &Dialect,
+    timed: bool,
     needed: u32,
     block: &BlockRef,
 ) -> Result<RewardState, RpcError> {
-    let hash = match dialect.block_id {
-        BlockId::Sha256d | BlockId::PowHash => Some(block.id.clone()),
-        BlockId::AtHeight => {
-            let answer = node.call("getblockhash", json!([block.height])).await;
-            let known = found(answer, CODE_PARAMETER)?;
-            known.and_then(|hash| hash.as_str().map(str::to_owned))
-        }
-    };
-    let Some(hash) = hash else { return Ok(RewardState::Unknown) };
-    let answer = node.call("getblock", json!([hash, 1])).await;
-    let Some(described) = found(answer, CODE_NOT_FOUND)? else {
+    let answer = node.call("getblock", json!([block.id, 1])).await;
+    let Some(described) = found(answer)? else {
         return Ok(RewardState::Unknown);
     };
-    if dialect.block_id == BlockId::AtHeight && described["pow_hash"] != block.id.as_str() {
-        return Ok(RewardState::Orphaned);
-    }
     let confirmations = described["confirmations"].as_i64();
     let confirmations =
         confirmations.ok_or_else(|| node.unexpected("getblock", "confirmations"))?;
@@ -90,18 +75,18 @@ async fn ask(
     if confirmations < needed {
         return Ok(RewardState::Ripening { confirmations, needed });
     }
-    let answer = node.call("getblock", json!([hash, 0])).await?;
+    let answer = node.call("getblock", json!([block.id, 0])).await?;
     let bytes = answer.as_str().and_then(|text| hex::decode(text).ok()).unwrap_or_default();
-    let amount = amount_paid(&bytes, dialect.coinbase_time)
+    let amount = amount_paid(&bytes, timed)
         .ok_or_else(|| node.unexpected("getblock", "the bytes of a block"))?;
     Ok(RewardState::Ripe { amount })
 }
 
 /// `None` instead of the one error that means "there is none".
-fn found(answer: Result<Value, RpcError>, absent: i32) -> Result<Option<Value>, RpcError> {
+fn found(answer: Result<Value, RpcError>) -> Result<Option<Value>, RpcError> {
     match answer {
         Ok(value) => Ok(Some(value)),
-        Err(RpcError::Node(RpcFault { code, .. })) if code == absent => Ok(None),
+        Err(RpcError::Node(RpcFault { code, .. })) if code == CODE_NOT_FOUND => Ok(None),
         Err(error) => Err(error),
     }
 }

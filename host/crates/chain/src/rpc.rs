@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::devchain::DevNode;
 use crate::http_rpc::HttpRpc;
@@ -45,6 +46,14 @@ pub enum RpcError {
     Unauthorized {
         /// Its address.
         node: String,
+    },
+    /// The node lets this user ask other things, not this.
+    #[error("node {node} does not let the pool's user call {method}; see its rpcwhitelist")]
+    Forbidden {
+        /// Its address.
+        node: String,
+        /// What was asked.
+        method: String,
     },
     /// Nobody answers there.
     #[error("node {node} cannot be reached: {cause}")]
@@ -100,9 +109,14 @@ impl RpcError {
     /// Whether the same question may well succeed later, unchanged.
     pub const fn is_transient(&self) -> bool {
         match self {
-            Self::Node(fault) => fault.code == CODE_IN_WARMUP,
+            Self::Node(_) => self.is_warm_up(),
             _ => true,
         }
+    }
+
+    /// Whether the node is there and still starting.
+    pub const fn is_warm_up(&self) -> bool {
+        matches!(self, Self::Node(fault) if fault.code == CODE_IN_WARMUP)
     }
 }
 
@@ -128,6 +142,22 @@ impl Rpc {
         match self {
             Self::Http(http) => http.call(wait, method, params).await,
             Self::Embedded(node) => Ok(node.call(method, params).await?),
+        }
+    }
+
+    /// The same, with the result as it was written.
+    pub(crate) async fn call_text(
+        &self,
+        wait: Duration,
+        method: &str,
+        params: Value,
+    ) -> Result<Box<RawValue>, RpcError> {
+        match self {
+            Self::Http(http) => http.call_text(wait, method, params).await,
+            Self::Embedded(node) => {
+                let answer = node.call(method, params).await?;
+                Ok(to_raw_value(&answer).expect("a value is always JSON"))
+            }
         }
     }
 

@@ -69,6 +69,38 @@ impl SubmitOutcome {
         }
     }
 
+    /// What several nodes said, each with its name: the outcome that tells most, and where
+    /// nodes gave different reasons for it, all of them.
+    fn of_all(heard: &[(String, Self)]) -> Self {
+        let Some((_, best)) = heard.iter().max_by_key(|(_, outcome)| outcome.rank()) else {
+            return Self::Unreachable("no node was asked".to_owned());
+        };
+        let alike = heard.iter().filter(|(_, outcome)| outcome.rank() == best.rank());
+        let words: Vec<(&str, &str)> =
+            alike.filter_map(|(node, outcome)| Some((&**node, outcome.word()?))).collect();
+        let same = words.iter().all(|(_, word)| Some(*word) == best.word());
+        if same {
+            return best.clone();
+        }
+        let told: Vec<String> =
+            words.iter().map(|(node, word)| format!("{node}: {word}")).collect();
+        let told = told.join("; ");
+        match best {
+            Self::Rejected(_) => Self::Rejected(told),
+            Self::Unreachable(_) => Self::Unreachable(told),
+            Self::Stale(_) => Self::Stale(told),
+            Self::Accepted | Self::Duplicate => best.clone(),
+        }
+    }
+
+    /// What the node said.
+    fn word(&self) -> Option<&str> {
+        match self {
+            Self::Accepted | Self::Duplicate => None,
+            Self::Stale(word) | Self::Rejected(word) | Self::Unreachable(word) => Some(word),
+        }
+    }
+
     /// Of several nodes' outcomes the one that tells most is the outcome. A refusal counts
     /// only when everybody was heard: a node that is behind refuses what the next one takes.
     const fn rank(&self) -> u8 {
@@ -94,7 +126,8 @@ impl fmt::Display for SubmitOutcome {
 }
 
 /// Each node in a task of its own: none waits for another, and none stops when the caller does.
-pub(crate) async fn to_all(nodes: &[Rpc], block: &Block) -> SubmitOutcome {
+/// With `prefer` they are asked to put it before a block of the same height they saw first.
+pub(crate) async fn to_all(nodes: &[Rpc], block: &Block, prefer: bool) -> SubmitOutcome {
     let hex: Arc<str> = hex::encode(&block.bytes).into();
     let (outcomes, mut arriving) = mpsc::unbounded_channel();
     for node in nodes {
@@ -102,22 +135,32 @@ pub(crate) async fn to_all(nodes: &[Rpc], block: &Block) -> SubmitOutcome {
         let (hex, outcomes) = (Arc::clone(&hex), outcomes.clone());
         tokio::spawn(async move {
             let outcome = to_one(&node, &hex, FIRST_PAUSE).await;
+            if prefer && matches!(outcome, SubmitOutcome::Stale(_) | SubmitOutcome::Duplicate) {
+                ask_to_prefer(&node, &id).await;
+            }
             tracing::info!(node = node.name(), block = id, %outcome, "block handed in");
             // Nobody listens any more once another node accepted it.
-            drop(outcomes.send(outcome));
+            drop(outcomes.send((node.name().to_owned(), outcome)));
         });
     }
     drop(outcomes);
-    let mut best: Option<SubmitOutcome> = None;
-    while let Some(outcome) = arriving.recv().await {
+    let mut heard = Vec::with_capacity(nodes.len());
+    while let Some((node, outcome)) = arriving.recv().await {
         if outcome == SubmitOutcome::Accepted {
             return outcome;
         }
-        if best.as_ref().is_none_or(|best| outcome.rank() >= best.rank()) {
-            best = Some(outcome);
-        }
+        heard.push((node, outcome));
     }
-    best.unwrap_or_else(|| SubmitOutcome::Unreachable("no node was asked".to_owned()))
+    SubmitOutcome::of_all(&heard)
+}
+
+/// Of two blocks at one height a node keeps the one it saw first, unless it is asked to prefer
+/// the other. Nodes without the call, and blocks it is of no use for, answer an error.
+async fn ask_to_prefer(node: &Rpc, id: &str) {
+    match node.call_within(SUBMIT_WAIT, "preciousblock", json!([id])).await {
+        Ok(_) => tracing::info!(node = node.name(), block = id, "asked to prefer our block"),
+        Err(error) => tracing::debug!(node = node.name(), block = id, %error, "not preferred"),
+    }
 }
 
 async fn to_one(node: &Rpc, hex: &str, mut pause: Duration) -> SubmitOutcome {
@@ -148,7 +191,7 @@ mod tests {
     #[tokio::test]
     async fn a_node_that_stays_away_is_unreachable_and_the_block_is_not_lost() {
         // Nobody listens on port 1.
-        let node = HttpRpc::new("http://127.0.0.1:1", NodeAuth::None).expect("an address");
+        let node = HttpRpc::new("http://127.0.0.1:1", NodeAuth::None, None).expect("an address");
         let outcome = to_one(&Rpc::Http(node), "00", Duration::from_millis(1)).await;
         assert!(matches!(outcome, SubmitOutcome::Unreachable(_)), "{outcome}");
     }
@@ -171,6 +214,21 @@ mod tests {
         for (answer, outcome) in rows {
             assert_eq!(SubmitOutcome::of(&answer), outcome, "{answer}");
         }
+    }
+
+    #[test]
+    fn where_nodes_differ_each_is_told() {
+        let rejected = |word: &str| SubmitOutcome::Rejected(word.to_owned());
+        let heard = |one, two| [("a".to_owned(), one), ("b".to_owned(), two)];
+        let rows = [
+            (heard(rejected("x"), rejected("x")), rejected("x")),
+            (heard(rejected("x"), rejected("y")), rejected("a: x; b: y")),
+            (heard(rejected("x"), SubmitOutcome::Duplicate), SubmitOutcome::Duplicate),
+        ];
+        for (heard, outcome) in rows {
+            assert_eq!(SubmitOutcome::of_all(&heard), outcome, "{heard:?}");
+        }
+        assert!(matches!(SubmitOutcome::of_all(&[]), SubmitOutcome::Unreachable(_)));
     }
 
     /// Found by review: a node that was behind refused what the next one, just restarting,

@@ -4,7 +4,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use chimera_pow::sha256d;
 use chimera_work::Template;
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +44,7 @@ struct KeptState {
 pub(crate) struct Templates {
     next_id: u64,
     kept: VecDeque<Arc<Transactions>>,
-    /// Of the newest template, by hash of the bytes: consecutive templates share most.
+    /// Of the newest template, by `wtxid`, the hash of the bytes: consecutive templates share most.
     newest: HashMap<[u8; 32], Arc<[u8]>>,
 }
 
@@ -61,10 +60,9 @@ impl Templates {
         let mut newest = HashMap::with_capacity(gbt.transactions.len());
         let mut serialised = Vec::with_capacity(gbt.transactions.len());
         for transaction in gbt.transactions {
-            let key = sha256d(&transaction.data);
-            let known = self.newest.get(&key).map(Arc::clone);
+            let known = self.newest.get(&transaction.wtxid).map(Arc::clone);
             let bytes = known.unwrap_or_else(|| transaction.data.into());
-            newest.insert(key, Arc::clone(&bytes));
+            newest.insert(transaction.wtxid, Arc::clone(&bytes));
             serialised.push(bytes);
         }
         self.newest = newest;

@@ -79,6 +79,44 @@ impl Output {
     }
 }
 
+/// What a transaction is known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hashes {
+    /// Of its bytes without witness.
+    pub(crate) txid: [u8; 32],
+    /// Of all its bytes; the same where there is no witness.
+    pub(crate) wtxid: [u8; 32],
+    /// Its size without witness.
+    pub(crate) stripped_bytes: usize,
+}
+
+/// Hashes one whole transaction without taking it apart. `None` if malformed.
+pub(crate) fn hashes(bytes: &[u8], timed: bool) -> Option<Hashes> {
+    let wtxid = sha256d(bytes);
+    let plain = Hashes { txid: wtxid, wtxid, stripped_bytes: bytes.len() };
+    // BIP 144: no inputs and a flag announce a witness.
+    let mut reader = Reader::new(bytes);
+    reader.take(if timed { 8 } else { 4 })?;
+    if timed || reader.rest().get(..2)? != [0, 1] {
+        return Some(plain);
+    }
+    reader.take(2)?;
+    let body_starts = reader.rest();
+    for _ in 0..reader.compact_size()? {
+        // Of an input: the output it spends, a script, a sequence.
+        reader.take(36)?;
+        reader.bytes()?;
+        reader.take(4)?;
+    }
+    for _ in 0..reader.compact_size()? {
+        reader.take(8)?;
+        reader.bytes()?;
+    }
+    let body = &body_starts[..body_starts.len() - reader.rest().len()];
+    let stripped = [&bytes[..4], body, bytes.get(bytes.len() - 4..)?].concat();
+    Some(Hashes { txid: sha256d(&stripped), stripped_bytes: stripped.len(), ..plain })
+}
+
 /// Every item takes bytes, so a false length fails at the end of the input, not in memory.
 fn read_list<'a, T>(
     reader: &mut Reader<'a>,

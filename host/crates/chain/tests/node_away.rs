@@ -6,16 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chimera_chain::{
-    ChainHealth, DevNode, Dialect, HttpRpc, NodeAuth, NodeChain, NodeConfig, RewardState, Rpc,
-    SubmitOutcome,
+    ChainHealth, DevNode, HttpRpc, NodeAuth, NodeChain, NodeConfig, RewardState, Rpc, SubmitOutcome,
 };
 use chimera_work::Template;
 use serde_json::json;
 
-use common::{HttpNode, START, VirtualTime, easy_node, solve, somebody_mines, soon};
+use common::{HttpNode, START, VirtualTime, devchain, easy_node, solve, somebody_mines, soon};
 
 fn http(url: &str) -> Rpc {
-    Rpc::Http(HttpRpc::new(url, NodeAuth::None).expect("a good address"))
+    Rpc::Http(HttpRpc::new(url, NodeAuth::None, None).expect("a good address"))
 }
 
 fn config(nodes: Vec<Rpc>, node: &DevNode) -> NodeConfig {
@@ -23,7 +22,7 @@ fn config(nodes: Vec<Rpc>, node: &DevNode) -> NodeConfig {
     NodeConfig {
         payout_address: address.as_str().map(str::to_owned),
         poll_interval: Duration::from_millis(20),
-        ..NodeConfig::new(nodes, Dialect::DEVCHAIN)
+        ..NodeConfig::new(nodes, devchain())
     }
 }
 

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chimera_chain::{
-    AssembleError, BlockId, BlockRef, ConnectError, DevChain, DevNode, DevParams, Dialect, HttpRpc,
-    MATURITY_BLOCKS, NodeAuth, NodeChain, NodeConfig, RewardState, Rpc, RpcError, SubmitOutcome,
+    AssembleError, BlockRef, CoinbaseRules, ConnectError, DevChain, DevNode, DevParams, HttpRpc,
+    MATURITY_BLOCKS, NodeAuth, NodeChain, NodeConfig, PayTo, Profile, RewardState, Rpc, RpcError,
+    SubmitOutcome,
 };
 use chimera_pow::Algorithm;
 use chimera_work::{Solution, Template};
 use serde_json::json;
 use tokio::sync::watch;
 
-use common::{HttpNode, START, VirtualTime, easy_node, solve, somebody_mines, soon};
+use common::{HttpNode, START, VirtualTime, devchain, easy_node, solve, somebody_mines, soon};
 
 type Rounds = watch::Receiver<Option<Arc<Template>>>;
 
@@ -22,7 +23,7 @@ type Rounds = watch::Receiver<Option<Arc<Template>>>;
 const NEVER: Duration = Duration::from_secs(3600);
 
 fn http(node: &HttpNode) -> Rpc {
-    Rpc::Http(HttpRpc::new(&node.url(), NodeAuth::None).expect("a good address"))
+    Rpc::Http(HttpRpc::new(&node.url(), NodeAuth::None, None).expect("a good address"))
 }
 
 fn config(nodes: Vec<Rpc>) -> NodeConfig {
@@ -30,7 +31,7 @@ fn config(nodes: Vec<Rpc>) -> NodeConfig {
         tag: "/test/".to_owned(),
         poll_interval: NEVER,
         refresh_interval: NEVER,
-        ..NodeConfig::new(nodes, Dialect::DEVCHAIN)
+        ..NodeConfig::new(nodes, devchain())
     }
 }
 
@@ -234,8 +235,27 @@ async fn t08_a_pool_does_not_start_without_an_address_of_the_network() {
         NodeConfig { payout_address: Some(stranger.to_owned()), ..config(vec![http(&server)]) };
     let error = connect(wrong).await.expect_err("an address of bitcoin");
     let text = error.to_string();
+    assert!(matches!(error, ConnectError::ForeignAddress { .. }), "{text}");
+    assert!(text.contains(stranger) && text.contains("\"devchain\""), "{text}");
+
+    // Where the profile does not know addresses, the node does.
+    let unread = Profile { addresses: None, ..devchain() };
+    let wrong = NodeConfig {
+        payout_address: Some(stranger.to_owned()),
+        profile: unread,
+        ..config(vec![http(&server)])
+    };
+    let error = connect(wrong).await.expect_err("an address of bitcoin");
+    let text = error.to_string();
     assert!(matches!(error, ConnectError::BadAddress { .. }), "{text}");
     assert!(text.contains(stranger) && text.contains("network \"dev\""), "{text}");
+
+    let genesis = Some("00".repeat(32));
+    let other = Profile { genesis, ..devchain() };
+    let elsewhere =
+        NodeConfig { profile: other, ..with_address(config(vec![http(&server)]), &node) };
+    let elsewhere = connect(elsewhere).await.expect_err("a node of another network");
+    assert!(matches!(elsewhere, ConnectError::OtherNetwork { .. }), "{elsewhere}");
 
     let none = connect(config(vec![http(&server)])).await.expect_err("no address");
     assert_eq!(none, ConnectError::NoAddress);
@@ -245,39 +265,18 @@ async fn t08_a_pool_does_not_start_without_an_address_of_the_network() {
     let long = connect(long).await.expect_err("a long tag");
     assert_eq!(long, ConnectError::TagTooLong { found: 65, max: 64 });
     let other = NodeConfig {
-        algorithm: Algorithm::Sha256d,
+        profile: Profile { algorithm: Algorithm::Sha256d, ..devchain() },
         ..with_address(config(vec![http(&server)]), &node)
     };
     let other = connect(other).await.expect_err("another proof of work");
     assert!(matches!(other, ConnectError::OtherAlgorithm { .. }), "{other}");
+    let to_a_key = CoinbaseRules { version: 1, time: false, pay_to: PayTo::PublicKey };
     let keyless = NodeConfig {
-        dialect: Dialect { pay_to_pubkey: true, ..Dialect::DEVCHAIN },
+        profile: Profile { coinbase: to_a_key, ..devchain() },
         ..with_address(config(vec![http(&server)]), &node)
     };
     let keyless = connect(keyless).await.expect_err("a chain that pays keys");
     assert!(matches!(keyless, ConnectError::NoPublicKey { .. }), "{keyless}");
-}
-
-#[tokio::test]
-async fn blocks_named_by_an_unknown_hash_are_found_at_their_height() {
-    let time = VirtualTime::starting();
-    let node = easy_node(&time);
-    let config = NodeConfig {
-        dialect: Dialect { block_id: BlockId::AtHeight, ..Dialect::DEVCHAIN },
-        confirmations: 2,
-        ..config(vec![Rpc::Embedded(node.clone())])
-    };
-    let chain = NodeChain::connect(config, time.clock()).await.expect("a good node");
-    let template = next_round(&mut chain.rounds(), 1).await;
-    let block = chain.assemble(&solve(&template)).expect("a fresh template");
-    let state = async || chain.reward(&block.block_ref()).await.expect("a node");
-    assert_eq!(state().await, RewardState::Unknown, "the chain is not that high");
-    assert_eq!(chain.submit(&block).await, SubmitOutcome::Accepted);
-    assert_eq!(state().await, RewardState::Ripening { confirmations: 1, needed: 2 });
-    somebody_mines(&node, 1, START);
-    assert_eq!(state().await, RewardState::Ripe { amount: 5_000_000_000 });
-    let other = BlockRef { id: "00".repeat(32), height: 1 };
-    assert_eq!(chain.reward(&other).await, Ok(RewardState::Orphaned), "another has its place");
 }
 
 #[tokio::test]
@@ -306,7 +305,7 @@ async fn a_node_that_wants_a_password_gets_it_and_none_is_told_apart() {
         password: password.to_owned(),
     };
     let ask = async |auth: NodeAuth| {
-        let rpc = Rpc::Http(HttpRpc::new(&server.url(), auth).expect("a good address"));
+        let rpc = Rpc::Http(HttpRpc::new(&server.url(), auth, None).expect("a good address"));
         rpc.call("getblockcount", json!([])).await
     };
     assert_eq!(ask(password("secret")).await, Ok(json!(0)));
@@ -333,8 +332,8 @@ async fn what_is_no_node_is_said_to_be_none() {
         assert!(garbled, "{error}");
         assert!(error.is_transient());
     }
-    for url in ["", "127.0.0.1:8332", "https://127.0.0.1", "http://pool:secret@127.0.0.1"] {
-        let error = HttpRpc::new(url, NodeAuth::None).expect_err(url).to_string();
+    for url in ["", "127.0.0.1:8332", "ftp://127.0.0.1", "http://pool:secret@127.0.0.1"] {
+        let error = HttpRpc::new(url, NodeAuth::None, None).expect_err(url).to_string();
         assert!(error.contains("http://127.0.0.1:8332"), "it says what is right: {error}");
         assert!(!error.contains("secret"), "{error}");
     }
@@ -359,7 +358,7 @@ async fn nodes_of_two_chains_are_refused() {
 async fn a_dead_node_does_not_speak_for_the_others() {
     let time = VirtualTime::starting();
     let node = easy_node(&time);
-    let nobody = HttpRpc::new("http://127.0.0.1:1", NodeAuth::None).expect("an address");
+    let nobody = HttpRpc::new("http://127.0.0.1:1", NodeAuth::None, None).expect("an address");
     let config = with_address(config(vec![Rpc::Embedded(node.clone()), Rpc::Http(nobody)]), &node);
     let chain = NodeChain::connect(config, time.clock()).await.expect("one good node");
     let lost = BlockRef { id: "00".repeat(32), height: 1 };

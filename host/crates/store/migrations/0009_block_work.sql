@@ -1,5 +1,14 @@
 -- How much work each block took, and what the chain said to it.
 
+-- What is handed to the chain, apart from what is listed: columns behind a block of megabytes
+-- are read and written through all of it.
+CREATE TABLE block_bytes (
+    number INTEGER PRIMARY KEY REFERENCES block (number),
+    bytes  BLOB NOT NULL
+) STRICT;
+INSERT INTO block_bytes (number, bytes) SELECT number, bytes FROM block;
+ALTER TABLE block DROP COLUMN bytes;
+
 -- What its proof of work had to meet, big-endian; none for blocks of before this migration.
 ALTER TABLE block ADD COLUMN target BLOB CHECK (length(target) = 32);
 -- Work of the share log up to its place, written once the totals have come there; none for

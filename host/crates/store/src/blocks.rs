@@ -155,8 +155,8 @@ impl Store {
             let generation = payout_generation_at(&mut tx, row.seq).await?;
             let inserted = sqlx::query(
                 "INSERT INTO block (id, height, seq, worker, generation, found_ms, pow_hash,
-                                    state, detail, changed_ms, tx_fees, bytes, target)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, '', ?6, ?9, ?10, ?11)
+                                    state, detail, changed_ms, tx_fees, target)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, '', ?6, ?9, ?10)
                  ON CONFLICT (id) DO NOTHING",
             )
             .bind(&row.id)
@@ -168,7 +168,6 @@ impl Store {
             .bind(row.pow_hash.0.as_slice())
             .bind(BlockState::Candidate.name())
             .bind(int("fees", row.tx_fees.units())?)
-            .bind(&row.bytes)
             .bind(row.target.to_be_bytes().as_slice())
             .execute(&mut *tx)
             .await?
@@ -179,6 +178,14 @@ impl Store {
                 let conflict = || StoreError::BlockConflict(row.id.clone());
                 return same.then_some(Booking::AlreadyBooked).ok_or_else(conflict);
             }
+            sqlx::query(
+                "INSERT INTO block_bytes (number, bytes)
+                 SELECT number, ?2 FROM block WHERE id = ?1",
+            )
+            .bind(&row.id)
+            .bind(&row.bytes)
+            .execute(&mut *tx)
+            .await?;
             tx.commit().await?;
             Ok(Booking::Booked)
         })
@@ -264,10 +271,13 @@ impl Store {
     /// When it is unknown, or the database cannot be read.
     pub async fn block_bytes(&self, id: &str) -> Result<Vec<u8>, StoreError> {
         named("read a block's bytes", async {
-            let row: Option<(Vec<u8>,)> = sqlx::query_as("SELECT bytes FROM block WHERE id = ?1")
-                .bind(id)
-                .fetch_optional(&self.readers)
-                .await?;
+            let row: Option<(Vec<u8>,)> = sqlx::query_as(
+                "SELECT block_bytes.bytes FROM block_bytes JOIN block USING (number)
+                 WHERE block.id = ?1",
+            )
+            .bind(id)
+            .fetch_optional(&self.readers)
+            .await?;
             row.map(|(bytes,)| bytes).ok_or_else(|| StoreError::UnknownBlock(id.to_owned()))
         })
         .await
@@ -281,6 +291,23 @@ impl Store {
         named("list open blocks", async {
             let rows: Vec<Columns> = sqlx::query_as(select_blocks!(
                 "WHERE block.state IN ('candidate', 'pending', 'mature') ORDER BY block.number"
+            ))
+            .fetch_all(&self.readers)
+            .await?;
+            rows.into_iter().map(block).collect()
+        })
+        .await
+    }
+
+    /// Blocks whose settlement is taken back, in the order they were found: few, and each may be
+    /// on the chain again.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn reversed_blocks(&self) -> Result<Vec<Block>, StoreError> {
+        named("list reversed blocks", async {
+            let rows: Vec<Columns> = sqlx::query_as(select_blocks!(
+                "WHERE block.state = 'reversed' ORDER BY block.number"
             ))
             .fetch_all(&self.readers)
             .await?;

@@ -36,6 +36,8 @@ pub(crate) enum Call<'a> {
     Configure(Vec<Extension>),
     ExtranonceSubscribe,
     Suggest(Difficulty),
+    /// The same as a target, which needs no unit.
+    SuggestTarget(Difficulty),
     Ping,
     GetTransactions,
     MultiVersion,
@@ -108,7 +110,7 @@ impl<'a> Envelope<'a> {
             "mining.configure" => Call::Configure(configure::parse(params)?),
             "mining.extranonce.subscribe" => Call::ExtranonceSubscribe,
             "mining.suggest_difficulty" => Call::Suggest(suggest::difficulty(params)?),
-            "mining.suggest_target" => Call::Suggest(suggest::target(params)?),
+            "mining.suggest_target" => Call::SuggestTarget(suggest::target(params)?),
             "mining.ping" => Call::Ping,
             // ESP-Miner's answer to a ping; it would take a reply to it for a refused share.
             "pong" | "mining.pong" => Call::Reply { text: None },

@@ -54,6 +54,26 @@ pub struct SessionConfig {
     pub version_mask: u32,
     /// Bounds of the difficulty and where it begins.
     pub difficulty: DifficultyLimits,
+    /// A difficulty on the wire is this many times Bitcoin's for the same work (256 for many
+    /// Keccak miners).
+    pub multiplier: u32,
+}
+
+impl SessionConfig {
+    /// What a difficulty is called on the wire.
+    pub(crate) fn told(&self, difficulty: Difficulty) -> Difficulty {
+        self.scaled(difficulty, f64::from(self.multiplier))
+    }
+
+    /// What a difficulty on the wire stands for.
+    pub(crate) fn meant(&self, difficulty: Difficulty) -> Difficulty {
+        self.scaled(difficulty, 1.0 / f64::from(self.multiplier))
+    }
+
+    fn scaled(&self, difficulty: Difficulty, factor: f64) -> Difficulty {
+        // A product beyond what a number can say stays as it was.
+        Difficulty::new(difficulty.get() * factor).unwrap_or(difficulty)
+    }
 }
 
 /// One miner's connection.

@@ -75,6 +75,11 @@ impl JobBook {
         self.seen = Seen::default();
     }
 
+    /// Whether the round has ended without a successor.
+    pub fn is_over(&self) -> bool {
+        self.issued.back().is_some_and(|issued| issued.stale)
+    }
+
     /// Whether this round has seen nearly as many shares as the book can hold. Another part
     /// of the nonce space, with a new book, has room again.
     pub fn is_crowded(&self) -> bool {

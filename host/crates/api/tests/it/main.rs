@@ -4,5 +4,4 @@ mod doors;
 mod ledger;
 mod live;
 mod metrics;
-mod rpc;
 mod scene;

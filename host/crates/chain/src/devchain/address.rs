@@ -38,7 +38,8 @@ impl Payee {
     pub(super) fn script(&self) -> Vec<u8> {
         let version = if self.version == 0 { 0 } else { 0x50 + self.version };
         let mut script = vec![version];
-        crate::coinbase::put_push(&mut script, &self.program);
+        script.push(u8::try_from(self.program.len()).expect("a program has 2 to 40 bytes"));
+        script.extend_from_slice(&self.program);
         script
     }
 }

@@ -94,6 +94,10 @@ fn refusal(chain: &DevChain, draft: &Draft) -> Option<Refusal> {
     }
 }
 
+fn placed(chain: &DevChain, bytes: &[u8]) -> Option<Placed> {
+    chain.submit(bytes, NOW).ok().map(|(_, placed)| placed)
+}
+
 #[test]
 fn every_broken_rule_is_refused_with_its_name() {
     let chain = chain();
@@ -113,7 +117,7 @@ fn every_broken_rule_is_refused_with_its_name() {
         ("height too low", |it| it.height -= 1, Refusal::CoinbaseHeight),
         ("height too high", |it| it.height += 1, Refusal::CoinbaseHeight),
         ("one unit too much", |it| it.value += 1, Refusal::CoinbaseAmount),
-        ("all there is", |it| it.value = u64::MAX, Refusal::CoinbaseAmount),
+        ("all there is", |it| it.value = u64::MAX, Refusal::OutputNegative),
         ("no coinbase", |it| it.edit = spends_something, Refusal::CoinbaseMissing),
         ("no transaction", |it| it.edit_body = |_| vec![0], Refusal::CoinbaseMissing),
         ("two transactions", |it| it.edit_body = twice, Refusal::TransactionsUnsupported),
@@ -148,8 +152,8 @@ fn a_block_known_before_is_a_duplicate_of_its_kind() {
     let chain = chain();
     let first = on_tip_of(&chain);
     let rival = Draft { tag: b"rival".to_vec(), ..first.clone() };
-    assert_eq!(chain.submit(&first.bytes(), NOW).ok(), Some(Placed::Tip));
-    assert_eq!(chain.submit(&rival.bytes(), NOW).ok(), Some(Placed::Side));
+    assert_eq!(placed(&chain, &first.bytes()), Some(Placed::Tip));
+    assert_eq!(placed(&chain, &rival.bytes()), Some(Placed::Side));
     assert_eq!(refusal(&chain, &first), Some(Refusal::Duplicate));
     assert_eq!(refusal(&chain, &rival), Some(Refusal::DuplicateInconclusive));
 
@@ -189,7 +193,7 @@ fn no_flipped_bit_of_the_body_is_accepted() {
         bytes[bit / 8] ^= 1 << (bit % 8);
         assert!(chain.submit(&bytes, NOW).is_err(), "bit {bit}");
     }
-    assert_eq!(chain.submit(&good, NOW).ok(), Some(Placed::Tip));
+    assert_eq!(placed(&chain, &good), Some(Placed::Tip));
 }
 
 fn twice(body: Vec<u8>) -> Vec<u8> {

@@ -22,6 +22,7 @@ const FILE_HEADER_BYTES: usize = 8 + 32 + 32;
 const RECORD_HEADER_BYTES: usize = 8;
 const KIND_BLOCK: u8 = 0;
 const KIND_INVALIDATED: u8 = 1;
+const KIND_RECONSIDERED: u8 = 2;
 
 /// One thing that happened to the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub(super) enum Record {
     Block(Box<[u8]>),
     /// A block and all after it were declared invalid.
     Invalidated([u8; 32]),
+    /// That was undone.
+    Reconsidered([u8; 32]),
 }
 
 #[derive(Debug)]
@@ -102,9 +105,10 @@ impl BlockLog {
         let (kind, body): (u8, &[u8]) = match record {
             Record::Block(bytes) => (KIND_BLOCK, bytes),
             Record::Invalidated(hash) => (KIND_INVALIDATED, hash),
+            Record::Reconsidered(hash) => (KIND_RECONSIDERED, hash),
         };
         let payload = [&[kind], body].concat();
-        let length = u32::try_from(payload.len()).expect("a block is at most 10,000 bytes");
+        let length = u32::try_from(payload.len()).expect("a block is at most 4 MB");
         let bytes = [&length.to_le_bytes()[..], &checksum(&payload), &payload].concat();
         if let Err(error) = self.write(&bytes) {
             // A torn record must not stay in the middle of the file, nor one that may not be
@@ -187,6 +191,7 @@ fn read_record(reader: &mut Reader<'_>) -> Option<Record> {
     match payload.split_first()? {
         (&KIND_BLOCK, block) => Some(Record::Block(block.into())),
         (&KIND_INVALIDATED, hash) => Some(Record::Invalidated(hash.try_into().ok()?)),
+        (&KIND_RECONSIDERED, hash) => Some(Record::Reconsidered(hash.try_into().ok()?)),
         _ => None,
     }
 }
@@ -211,7 +216,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::devchain::tree::BlockTree;
     use crate::devchain::{DevChain, DevParams, State, genesis};
 
     #[test]
@@ -224,8 +228,8 @@ mod tests {
         let log = BlockLog { file, path, length: 0, broken: false };
         let easiest = CompactBits(0x207f_ffff);
         let params = DevParams { easiest, ..DevParams::default() };
-        let tree = BlockTree::new(genesis::mine(&params), &params);
-        let chain = DevChain::assembled(params, [0; 32], State { tree, log: Some(log) });
+        let state = State { log: Some(log), ..State::new(genesis::mine(&params)) };
+        let chain = DevChain::assembled(params, [0; 32], state);
 
         let now = 1_800_000_000;
         let address = chain.rpc("getnewaddress", &json!([]), now).expect("an address");

@@ -1,33 +1,61 @@
 //! A block of the embedded chain, taken apart.
 
-use chimera_pow::{CompactBits, HEADER_BYTES, Header, PowHash};
+use bitcoin::consensus;
+use chimera_pow::{CompactBits, HEADER_BYTES, Header, PowHash, sha256d};
 
 use super::params::DevParams;
+use super::rules::DevRules;
+use super::verge::{TimedTransaction, scrypt_id};
 use crate::transaction::Transaction;
 use crate::wire::Reader;
 
+/// What is kept of a block: its bytes, and what they are found by.
 #[derive(Debug, Clone)]
 pub(super) struct DevBlock {
     pub(super) header: Header,
-    pub(super) transactions: Vec<Transaction>,
+    /// What it is named by.
+    pub(super) id: PowHash,
     pub(super) bytes: Box<[u8]>,
 }
 
-impl DevBlock {
-    /// `None` if the bytes are not exactly one block.
-    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::new(bytes);
-        let header = reader.array::<HEADER_BYTES>()?;
-        let count = reader.compact_size()?;
-        let mut transactions = Vec::new();
-        for _ in 0..count {
-            transactions.push(Transaction::read(&mut reader, false)?);
-        }
-        reader.rest().is_empty().then(|| Self { header, transactions, bytes: bytes.into() })
-    }
+/// What follows the header, as the rules read it.
+#[derive(Debug, Clone)]
+pub(super) enum Body {
+    /// Read by a library that no pool code shares.
+    Bitcoin(bitcoin::Block),
+    /// Verge's transactions carry a time, which that library cannot read.
+    Verge(Vec<TimedTransaction>),
+}
 
-    pub(super) fn hash(&self, params: &DevParams) -> PowHash {
-        params.algorithm.hash(&self.header)
+/// A block as handed in.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    pub(super) block: DevBlock,
+    pub(super) body: Body,
+}
+
+impl Candidate {
+    /// `None` if the bytes are not exactly one block.
+    pub(super) fn parse(bytes: &[u8], params: &DevParams) -> Option<Self> {
+        let (header, rest) = bytes.split_first_chunk::<HEADER_BYTES>()?;
+        let body = match params.rules {
+            DevRules::Verge => Body::Verge(TimedTransaction::read_body(rest)?),
+            _ => Body::Bitcoin(consensus::deserialize(bytes).ok()?),
+        };
+        let id = match params.rules {
+            DevRules::Plain => params.algorithm.hash(header),
+            DevRules::Bitcoin | DevRules::BitcoinNoSegwit => PowHash(sha256d(header)),
+            DevRules::Verge => scrypt_id(header),
+        };
+        Some(Self { block: DevBlock { header: *header, id, bytes: bytes.into() }, body })
+    }
+}
+
+impl DevBlock {
+    pub(super) fn transactions(&self, rules: DevRules) -> Vec<Transaction> {
+        let mut reader = Reader::new(&self.bytes[HEADER_BYTES..]);
+        let count = reader.compact_size().unwrap_or(0);
+        (0..count).map_while(|_| Transaction::read(&mut reader, rules.is_verge())).collect()
     }
 
     pub(super) fn version(&self) -> u32 {

@@ -2,8 +2,9 @@
 
 use chimera_pow::sha256d;
 
-use super::dev_block::{DevBlock, header, set_nonce};
+use super::dev_block::{Candidate, DevBlock, header, set_nonce};
 use super::params::DevParams;
+use super::rules::DevRules;
 use crate::coinbase::{Recipe, halves};
 
 /// 2025-01-01T00:00:00Z. Virtual clocks must start later.
@@ -20,10 +21,16 @@ pub(super) fn mine(params: &DevParams) -> DevBlock {
         "{} {} {} {} {}",
         params.algorithm, params.spacing_s, params.easiest, params.subsidy, params.halving_blocks
     );
+    // The plain rules came first and have no name in it: their old files stay good.
+    let rules = match params.rules {
+        DevRules::Plain => rules,
+        other => format!("{rules} {other}"),
+    };
     let digest = sha256d(rules.as_bytes());
+    let timed = params.rules.is_verge();
     let (head, tail) = halves(&Recipe {
         version: 2,
-        time: None,
+        time: timed.then_some(TIME),
         height: 0,
         aux: &[],
         tag: params.network.as_bytes(),
@@ -45,6 +52,8 @@ pub(super) fn mine(params: &DevParams) -> DevBlock {
         let time = TIME + (tries >> 32) as u32;
         header[68..72].copy_from_slice(&time.to_le_bytes());
     }
-    let bytes = [&header[..], &[1], &coinbase].concat();
-    DevBlock::parse(&bytes).expect("a block of these parts has the form of one")
+    let signature: &[u8] = if timed { &[0] } else { &[] };
+    let bytes = [&header[..], &[1], &coinbase, signature].concat();
+    let parsed = Candidate::parse(&bytes, params);
+    parsed.expect("a block of these parts has the form of one").block
 }

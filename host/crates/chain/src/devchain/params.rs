@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use chimera_pow::{Algorithm, BadBits, CompactBits};
 
+use super::rules::DevRules;
+
 /// Confirmations after which a pool on the embedded chain may count a reward as its own.
 /// Bitcoin's 100 would be minutes of watching.
 pub const MATURITY_BLOCKS: u32 = 4;
@@ -23,6 +25,8 @@ pub struct DevParams {
     pub subsidy: u64,
     /// Blocks after which the subsidy halves; at least 1.
     pub halving_blocks: u64,
+    /// Which node it imitates.
+    pub rules: DevRules,
 }
 
 impl Default for DevParams {
@@ -37,6 +41,7 @@ impl Default for DevParams {
             // Bitcoin's: 50 coins of 10^8 units, halved every 210,000 blocks.
             subsidy: 50 * 100_000_000,
             halving_blocks: 210_000,
+            rules: DevRules::Plain,
         }
     }
 }
@@ -103,6 +108,48 @@ pub enum DevChainError {
 }
 
 impl DevParams {
+    /// What a real node's regtest has: name "regtest", two hashes a block; SHA-256d for the
+    /// Bitcoin rules, Blake2s and Verge's subsidy for Verge's.
+    ///
+    /// ```
+    /// use chimera_chain::{DevChain, DevParams, DevRules};
+    ///
+    /// let chain = DevChain::in_memory(DevParams::regtest(DevRules::Bitcoin))?;
+    /// assert_eq!(chain.params().network, "regtest");
+    /// # Ok::<(), chimera_chain::DevChainError>(())
+    /// ```
+    pub fn regtest(rules: DevRules) -> Self {
+        let base = Self {
+            network: "regtest".to_owned(),
+            easiest: CompactBits(0x207f_ffff),
+            rules,
+            ..Self::default()
+        };
+        match rules {
+            DevRules::Plain => base,
+            DevRules::Bitcoin | DevRules::BitcoinNoSegwit => {
+                Self { algorithm: Algorithm::Sha256d, ..base }
+            }
+            // 200,000 coins of 10^6 units.
+            DevRules::Verge => Self { subsidy: 200_000 * 1_000_000, ..base },
+        }
+    }
+
+    /// The prefix of its bech32 addresses: Core's for networks Core has.
+    pub(super) fn address_prefix(&self) -> &str {
+        match (self.rules.is_bitcoin(), self.network.as_str()) {
+            (true, "regtest") => "bcrt",
+            (true, "test" | "signet") => "tb",
+            (true, "main") => "bc",
+            (_, name) => name,
+        }
+    }
+
+    /// Whether difficulty follows the times of the blocks; not on a real node's regtest.
+    pub(super) fn retargets(&self) -> bool {
+        self.rules == DevRules::Plain || self.network != "regtest"
+    }
+
     pub(super) fn check(&self) -> Result<(), DevChainError> {
         let wrong =
             |field, found: String, right| Err(DevChainError::Params { field, found, right });
@@ -117,6 +164,9 @@ impl DevParams {
         }
         if self.halving_blocks == 0 {
             return wrong("halving_blocks", "0".to_owned(), "at least 1");
+        }
+        if self.rules.is_verge() && self.algorithm != Algorithm::Blake2s {
+            return wrong("algorithm", self.algorithm.to_string(), "blake2s for Verge's rules");
         }
         self.easiest.target()?;
         Ok(())

@@ -1,7 +1,7 @@
 //! All valid blocks, side branches included, and which of them are the chain.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chimera_pow::{CompactBits, PowHash, Target, Work};
 
@@ -20,7 +20,7 @@ pub(super) struct Entry {
     /// Work of the chain up to and including this block.
     pub(super) chain_work: Work,
     /// Of two branches with equal work the one seen first is the chain.
-    arrival: u64,
+    arrival: i64,
     invalid: bool,
 }
 
@@ -41,8 +41,8 @@ pub(super) struct BlockTree {
 }
 
 impl BlockTree {
-    pub(super) fn new(genesis: DevBlock, params: &DevParams) -> Self {
-        let hash = genesis.hash(params).0;
+    pub(super) fn new(genesis: DevBlock) -> Self {
+        let hash = genesis.id.0;
         let chain_work = work(genesis.bits());
         let entry = Entry { block: genesis, height: 0, chain_work, arrival: 0, invalid: false };
         Self { entries: HashMap::from([(hash, entry)]), chain: vec![hash] }
@@ -95,6 +95,9 @@ impl BlockTree {
 
     /// The bits a block after this one must have.
     pub(super) fn bits_after(&self, hash: [u8; 32], params: &DevParams) -> CompactBits {
+        if !params.retargets() {
+            return params.easiest;
+        }
         let sample = |entry: &Entry| Sample { time: entry.block.time(), bits: entry.block.bits() };
         // The time from genesis to the first block says nothing about anybody's speed.
         let mined = self.back_from(hash).take_while(|entry| entry.height > 0);
@@ -103,19 +106,53 @@ impl BlockTree {
         next_bits(params, &recent)
     }
 
-    /// Adds a checked block.
-    pub(super) fn insert(&mut self, block: DevBlock, height: u64, params: &DevParams) -> Placed {
-        let hash = block.hash(params).0;
+    /// Adds a checked block, on whatever branch; the chain stays as it is.
+    pub(super) fn insert(&mut self, block: DevBlock, height: u64) {
+        let hash = block.id.0;
         let before = self.entries.get(&block.previous()).map_or(Work::ZERO, |e| e.chain_work);
         let chain_work = before + work(block.bits());
-        let arrival = self.entries.len() as u64;
+        let arrival = self.entries.len() as i64;
         let entry = Entry { block, height, chain_work, arrival, invalid: false };
         self.entries.insert(hash, entry);
-        if chain_work <= self.entries[&self.tip().hash.0].chain_work {
-            return Placed::Side;
+    }
+
+    /// Whether a branch that ends here has more work than the chain.
+    pub(super) fn beats_tip(&self, hash: [u8; 32]) -> bool {
+        let tip = &self.entries[&self.tip().hash.0];
+        self.entries.get(&hash).is_some_and(|it| !it.invalid && it.chain_work > tip.chain_work)
+    }
+
+    /// The end of the branch that should be the chain.
+    pub(super) fn best(&self) -> [u8; 32] {
+        let valid = self.entries.iter().filter(|(_, entry)| !entry.invalid);
+        valid
+            .max_by_key(|(_, entry)| (entry.chain_work, Reverse(entry.arrival)))
+            .map(|(hash, _)| *hash)
+            .expect("the genesis block stays valid")
+    }
+
+    /// Where the branch that ends here leaves the chain, and its blocks from there on.
+    pub(super) fn path_to(&self, end: [u8; 32]) -> (u64, Vec<[u8; 32]>) {
+        let mut branch = Vec::new();
+        let mut hash = end;
+        while let Some(entry) = self.entries.get(&hash)
+            && self.at(entry.height) != Some(hash)
+        {
+            branch.push(hash);
+            hash = entry.block.previous();
         }
-        self.switch_to(hash);
-        Placed::Tip
+        branch.reverse();
+        (self.entries.get(&hash).map_or(0, |entry| entry.height), branch)
+    }
+
+    /// Makes a child of the tip the tip.
+    pub(super) fn push(&mut self, hash: [u8; 32]) {
+        self.chain.push(hash);
+    }
+
+    /// Makes the tip's parent the tip.
+    pub(super) fn pop(&mut self) {
+        self.chain.pop();
     }
 
     /// Whether there is such a block and it is not the first.
@@ -123,37 +160,46 @@ impl BlockTree {
         self.entries.get(&hash).is_some_and(|entry| entry.height > 0)
     }
 
-    /// Makes a block and all after it invalid and switches to the best other branch.
+    /// Makes a block and all after it invalid. The chain may end in it until it is moved.
     pub(super) fn invalidate(&mut self, hash: [u8; 32]) {
-        let mut doomed = vec![hash];
-        while let Some(hash) = doomed.pop() {
-            let children = self.entries.iter().filter(|(_, child)| child.block.previous() == hash);
-            doomed.extend(children.map(|(hash, _)| *hash));
-            if let Some(entry) = self.entries.get_mut(&hash) {
-                entry.invalid = true;
-            }
-        }
-        let valid = self.entries.iter().filter(|(_, entry)| !entry.invalid);
-        let best = valid
-            .max_by_key(|(_, entry)| (entry.chain_work, Reverse(entry.arrival)))
-            .map(|(hash, _)| *hash)
-            .expect("the genesis block stays valid");
-        self.switch_to(best);
+        self.mark_from(hash, true);
     }
 
-    /// Makes the branch that ends here the chain.
-    fn switch_to(&mut self, tip: [u8; 32]) {
-        let mut branch = Vec::new();
-        let mut hash = tip;
-        while let Some(entry) = self.entries.get(&hash)
-            && self.at(entry.height) != Some(hash)
-        {
-            branch.push(hash);
-            hash = entry.block.previous();
+    /// Undoes it: the block, all after it and all before it may be valid again.
+    pub(super) fn reconsider(&mut self, hash: [u8; 32]) {
+        self.mark_from(hash, false);
+        let mut before = hash;
+        while let Some(entry) = self.entries.get_mut(&before) {
+            entry.invalid = false;
+            before = entry.block.previous();
         }
-        let fork = self.entries.get(&hash).map_or(0, |entry| entry.height);
-        self.chain.truncate(usize::try_from(fork).expect("an index") + 1);
-        self.chain.extend(branch.into_iter().rev());
+    }
+
+    fn mark_from(&mut self, hash: [u8; 32], invalid: bool) {
+        let mut marked = vec![hash];
+        while let Some(hash) = marked.pop() {
+            let children = self.entries.iter().filter(|(_, child)| child.block.previous() == hash);
+            marked.extend(children.map(|(hash, _)| *hash));
+            if let Some(entry) = self.entries.get_mut(&hash) {
+                entry.invalid = invalid;
+            }
+        }
+    }
+
+    /// Treats a block as if it had come before all of equal work (Core's `preciousblock`).
+    /// False if there is no such block.
+    pub(super) fn prefer(&mut self, hash: [u8; 32]) -> bool {
+        let earliest = self.entries.values().map(|entry| entry.arrival).min().unwrap_or(0);
+        let found = self.entries.get_mut(&hash);
+        found.map(|entry| entry.arrival = earliest - 1).is_some()
+    }
+
+    /// The ends of all branches.
+    pub(super) fn ends(&self) -> Vec<&Entry> {
+        let parents: HashSet<[u8; 32]> =
+            self.entries.values().map(|entry| entry.block.previous()).collect();
+        let ends = self.entries.iter().filter(|(hash, _)| !parents.contains(*hash));
+        ends.map(|(_, entry)| entry).collect()
     }
 }
 

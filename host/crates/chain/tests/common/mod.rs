@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use chimera_chain::{Clock, DevChain, DevNode, DevParams};
+use chimera_chain::{Clock, DevChain, DevNode, DevParams, Profile};
 use chimera_pow::{CompactBits, Difficulty};
 use chimera_work::{
     Extranonce2, ExtranonceSpace, Job, JobBook, JobId, NonceLayout, Solution, Submission, Template,
@@ -183,4 +183,9 @@ async fn read_request(socket: &mut TcpStream) -> Option<(String, Vec<u8>)> {
             return Some((head, bytes[end + 4..end + 4 + length].to_vec()));
         }
     }
+}
+
+/// The embedded chain's profile.
+pub(crate) fn devchain() -> Profile {
+    Profile::named("devchain").expect("it is shipped")
 }

@@ -52,6 +52,10 @@ impl Session {
                 Answer::TRUE
             }
             Call::Suggest(difficulty) => {
+                self.difficulty.suggest(self.config.meant(difficulty));
+                return Ok((!id.is_null()).then_some(Answer::TRUE));
+            }
+            Call::SuggestTarget(difficulty) => {
                 self.difficulty.suggest(difficulty);
                 return Ok((!id.is_null()).then_some(Answer::TRUE));
             }
@@ -117,7 +121,7 @@ impl Session {
             return Err(Fault::TooManyWorkers);
         }
         if let (Some(difficulty), None) = (suggest::in_password(&password), self.told) {
-            self.difficulty.suggest(difficulty);
+            self.difficulty.suggest(self.config.meant(difficulty));
         }
         let ticket = AuthTicket(self.tickets);
         self.tickets = self.tickets.wrapping_add(1);
@@ -139,7 +143,8 @@ impl Session {
             .map(|extension| match extension {
                 Extension::VersionRolling { mask } => self.roll(mask),
                 Extension::MinimumDifficulty(floor) => {
-                    let kept = floor.is_some_and(|floor| self.difficulty.require_min(floor));
+                    let kept = floor
+                        .is_some_and(|floor| self.difficulty.require_min(self.config.meant(floor)));
                     format!("\"minimum-difficulty\":{kept}")
                 }
                 Extension::SubscribeExtranonce => {

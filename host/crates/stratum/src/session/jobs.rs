@@ -21,6 +21,20 @@ impl Session {
         self.send_shared(notify, notify.job().clean(), out);
     }
 
+    /// There is no work until the next job: what is sent in until then is stale, and the miner
+    /// is told why. A block in it is still a block.
+    pub fn withdraw_work(&mut self, why: &str, out: &mut Outbox) {
+        if self.latest.take().is_none() {
+            return;
+        }
+        if let Some(seat) = &mut self.seat {
+            seat.book.end_round();
+        }
+        if self.told.is_some() {
+            self.show_message(&format!("mining pauses: {why}"), out);
+        }
+    }
+
     /// A new difficulty, within the limits. It takes effect at once: the current job is
     /// issued again under a new number. Work in flight keeps the old one. In a storm of
     /// changes the latest waits for the next job or [`measured`](Self::measured).
@@ -131,13 +145,13 @@ impl Session {
         // The host publishes the newest job only: the one that began the round may have been
         // passed over.
         let previous = |job: &Job| job.template().previous;
-        let another_round =
-            seat.book.current().is_some_and(|last| previous(last) != previous(notify.job()));
+        let another_round = seat.book.is_over()
+            || seat.book.current().is_some_and(|last| previous(last) != previous(notify.job()));
         let clean = clean || another_round;
         let difficulty = self.difficulty.for_job(notify.network_difficulty());
         if self.told != Some(difficulty) {
             self.told = Some(difficulty);
-            notice::set_difficulty(difficulty, &mut out.bytes);
+            notice::set_difficulty(self.config.told(difficulty), &mut out.bytes);
         }
         seat.difficulty = Some(self.difficulty.wanted());
         seat.book.issue(Arc::clone(notify.job()), difficulty);

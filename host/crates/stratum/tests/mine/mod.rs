@@ -18,7 +18,11 @@ pub fn difficulty(value: f64) -> Difficulty {
 
 pub fn config() -> SessionConfig {
     let [initial, min, max] = [1e-6, 1e-9, 1e12].map(difficulty);
-    SessionConfig { version_mask: 0x1fff_e000, difficulty: DifficultyLimits { initial, min, max } }
+    SessionConfig {
+        version_mask: 0x1fff_e000,
+        difficulty: DifficultyLimits { initial, min, max },
+        multiplier: 1,
+    }
 }
 
 /// A template of a round; a block of it takes `network`.

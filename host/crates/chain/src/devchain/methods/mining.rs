@@ -1,21 +1,17 @@
 //! Calls that make blocks.
 
-use chimera_pow::{PowHash, sha256d};
 use serde_json::{Value, json};
 
 use super::{Arguments, DevChain, code, fault};
 use crate::devchain::NotAccepted;
-use crate::devchain::address::Payee;
-use crate::devchain::check::BLOCK_BYTES_MAX;
-use crate::devchain::dev_block::{header, set_nonce};
+use crate::devchain::State;
+use crate::devchain::check::{Asked, PLAIN_BYTES_MAX};
+use crate::devchain::dev_block::Candidate;
+use crate::devchain::miner::VERSION;
+use crate::devchain::rules::DevRules;
 use crate::devchain::tree::{Placed, work};
-use crate::dialect::Dialect;
-use crate::gbt::Gbt;
+use crate::devchain::verge;
 use crate::rpc::RpcFault;
-use crate::template::Plan;
-
-/// BIP 9's top bits with no deployment signalled.
-const VERSION: u32 = 0x2000_0000;
 
 /// Core's default `maxtries` of `generatetoaddress`.
 const TRIES_DEFAULT: i64 = 1_000_000;
@@ -23,9 +19,6 @@ const TRIES_DEFAULT: i64 = 1_000_000;
 const TRIES_MAX: i64 = 50_000_000;
 /// More would not end within a client's patience.
 const GENERATED_MAX: i64 = 1_000;
-
-/// Space for a number that makes coinbases differ.
-const HOLE_BYTES: usize = 8;
 
 /// Blocks the network's hash rate is estimated over (Core's default).
 const RATE_BLOCKS: usize = 120;
@@ -37,47 +30,137 @@ impl DevChain {
         now: u64,
     ) -> Result<Value, RpcFault> {
         let request = arguments.get(0).unwrap_or(&Value::Null);
-        // BIP 23's proposals are not offered: submitblock says all a proposal would.
-        if request.get("mode").is_some_and(|mode| mode != "template") {
-            return Err(fault(code::PARAMETER, "Invalid mode"));
+        match request.get("mode").map(|mode| mode.as_str()) {
+            None | Some(Some("template")) => {}
+            Some(Some("proposal")) if self.params().rules.is_bitcoin() => {
+                return self.judge_proposal(request, now);
+            }
+            _ => return Err(fault(code::PARAMETER, "Invalid mode")),
         }
         let rules = request.get("rules").and_then(Value::as_array);
-        if !rules.is_some_and(|rules| rules.iter().any(|rule| rule == "segwit")) {
+        let segwit = rules.is_some_and(|rules| rules.iter().any(|rule| rule == "segwit"));
+        if !segwit && matches!(self.params().rules, DevRules::Plain | DevRules::Bitcoin) {
             return Err(fault(
                 code::PARAMETER,
                 "getblocktemplate must be called with the segwit rule set \
                  (call with {\"rules\": [\"segwit\"]})",
             ));
         }
-        Ok(self.template(now))
+        let mut state = self.state();
+        if state.initial_download {
+            let name = if self.params().rules.is_verge() { "Verge" } else { "Bitcoin Core" };
+            let message = format!("{name} is in initial sync and waiting for blocks...");
+            return Err(fault(code::INITIAL_DOWNLOAD, message));
+        }
+        match self.params().rules {
+            DevRules::Plain => Ok(self.plain_template(&state, now)),
+            DevRules::Bitcoin | DevRules::BitcoinNoSegwit => {
+                Ok(self.bitcoin_template(&mut state, now))
+            }
+            DevRules::Verge => self.verge_template(&state, arguments, now),
+        }
     }
 
-    fn template(&self, now: u64) -> Value {
-        let state = self.state();
+    /// What all templates have.
+    fn basic_template(&self, state: &State, now: u64) -> Value {
         let tip = state.tree.tip();
         let height = tip.height + 1;
         let time_min = u64::from(state.tree.median_time(tip.hash.0)) + 1;
         let bits = state.tree.bits_after(tip.hash.0, self.params());
         json!({
-            "capabilities": [],
+            "capabilities": ["proposal"],
             "version": VERSION,
-            "rules": ["segwit"],
+            "rules": ["csv"],
             "vbavailable": {},
             "vbrequired": 0,
             "previousblockhash": tip.hash.to_string(),
             "transactions": [],
             "coinbaseaux": {},
             "coinbasevalue": self.params().subsidy_at(height),
-            "longpollid": tip.hash.to_string(),
+            "longpollid": format!("{}{}", tip.hash, state.mempool.changes()),
             "target": bits.target().map_or(Value::Null, |target| target.to_string().into()),
             "mintime": time_min,
             "mutable": ["time", "transactions", "prevblock"],
             "noncerange": "00000000ffffffff",
-            "sizelimit": BLOCK_BYTES_MAX,
             "curtime": now.max(time_min),
             "bits": bits.to_string(),
             "height": height,
         })
+    }
+
+    fn plain_template(&self, state: &State, now: u64) -> Value {
+        let mut template = self.basic_template(state, now);
+        template["capabilities"] = json!([]);
+        template["rules"] = json!(["segwit"]);
+        template["longpollid"] = state.tree.tip().hash.to_string().into();
+        template["sizelimit"] = PLAIN_BYTES_MAX.into();
+        template
+    }
+
+    fn bitcoin_template(&self, state: &mut State, now: u64) -> Value {
+        let mut template = self.basic_template(state, now);
+        let rules = self.params().rules;
+        let subsidy = self.params().subsidy_at(state.tree.tip().height + 1);
+        let selected = state.mempool.select(rules);
+        template["coinbasevalue"] = (subsidy + selected.fees).into();
+        template["transactions"] = selected.json.clone();
+        if rules.segwit() {
+            template["rules"] = json!(["csv", "!segwit", "taproot"]);
+            template["sigoplimit"] = 80_000.into();
+            template["sizelimit"] = 4_000_000.into();
+            template["weightlimit"] = 4_000_000.into();
+            template["default_witness_commitment"] = hex::encode(&selected.commitment).into();
+        } else {
+            template["sigoplimit"] = 20_000.into();
+            template["sizelimit"] = 1_000_000.into();
+        }
+        template
+    }
+
+    /// The second argument names the algorithm; without it the template is for scrypt, as
+    /// the node's default is.
+    fn verge_template(
+        &self,
+        state: &State,
+        arguments: &Arguments<'_>,
+        now: u64,
+    ) -> Result<Value, RpcFault> {
+        let algorithm = match arguments.get(1) {
+            None => 0,
+            Some(_) => match arguments.text(1, "algo")? {
+                "blake" | "blake2s" => verge::BLAKE,
+                "scrypt" => 0,
+                _ => return Err(fault(code::PARAMETER, "Invalid algorithm")),
+            },
+        };
+        let mut template = self.basic_template(state, now);
+        template["version"] = (verge::VERSION | algorithm).into();
+        template["rules"] = json!(["segwit"]);
+        template["coinbaseaux"] = json!({ "flags": "" });
+        template["sigoplimit"] = 80_000.into();
+        template["sizelimit"] = 4_000_000.into();
+        template["weightlimit"] = 4_000_000.into();
+        template["mining_disabled"] = state.mining_disabled.into();
+        Ok(template)
+    }
+
+    /// BIP 23: what `submitblock` would say of a block that has no proof of work yet.
+    fn judge_proposal(&self, request: &Value, now: u64) -> Result<Value, RpcFault> {
+        let undecodable = || fault(code::DESERIALIZATION, "Block decode failed");
+        let data = request.get("data").and_then(Value::as_str);
+        let data = data.ok_or_else(|| fault(-3, "Missing data String key for proposal"))?;
+        let bytes = hex::decode(data).map_err(|_| undecodable())?;
+        let candidate = Candidate::parse(&bytes, self.params()).ok_or_else(undecodable)?;
+        let mut state = self.state();
+        if candidate.block.previous() != state.tree.tip().hash.0 {
+            return Ok("inconclusive-not-best-prevblk".into());
+        }
+        let asked = Asked { now: Some(now), work: false };
+        match self.checked(&mut state, &candidate, asked) {
+            Ok(height) => Ok(state.ledger.would_connect(self.params(), &candidate, height).into()),
+            Err(NotAccepted::Refused(refusal)) => Ok(refusal.reason().into()),
+            Err(_) => Err(undecodable()),
+        }
     }
 
     /// `null` when the block is the new tip, else a word why not, as BIP 22 says.
@@ -89,11 +172,12 @@ impl DevChain {
         let undecodable = || fault(code::DESERIALIZATION, "Block decode failed");
         let bytes = hex::decode(arguments.text(0, "hexdata")?).map_err(|_| undecodable())?;
         match self.submit(&bytes, now) {
-            Ok(Placed::Tip) => Ok(Value::Null),
+            Ok((_, Placed::Tip)) => Ok(Value::Null),
             // Valid, but whether it will be part of the chain is open.
-            Ok(Placed::Side) => Ok("inconclusive".into()),
+            Ok((_, Placed::Side)) => Ok("inconclusive".into()),
             Err(NotAccepted::Malformed) => Err(undecodable()),
             Err(NotAccepted::Refused(refusal)) => Ok(refusal.reason().into()),
+            Err(NotAccepted::Unsignable) => Err(fault(code::MISC, verge::UNSIGNABLE)),
             Err(NotAccepted::Disk(error)) => {
                 Err(fault(code::DATABASE, format!("Block cannot be stored: {error}")))
             }
@@ -115,17 +199,21 @@ impl DevChain {
         let solved = recent.split_last().map_or(&[][..], |(_, solved)| solved);
         let hashes: u128 = solved.iter().map(|entry| work(entry.block.bits()).hashes()).sum();
         let rate = hashes.checked_div(span_s.into()).unwrap_or(0);
-        json!({
+        let mut answer = json!({
             "blocks": tip.height,
             "chain": self.params().network,
-            "algorithm": self.params().algorithm.name(),
             "difficulty": next.map(|target| target.difficulty().get()),
             "networkhashps": rate as f64,
-            "pooledtx": 0,
+            "pooledtx": state.mempool.pooled().len(),
             "bits": bits.to_string(),
             "target": next.map(|target| target.to_string()),
             "warnings": [],
-        })
+        });
+        // Real nodes do not say.
+        if self.params().rules == DevRules::Plain {
+            answer["algorithm"] = self.params().algorithm.name().into();
+        }
+        answer
     }
 
     /// Truly hashes; returns the hashes of the blocks found within the tries.
@@ -144,59 +232,25 @@ impl DevChain {
             let message = format!("nblocks is at most {GENERATED_MAX}, maxtries {TRIES_MAX}");
             return Err(fault(code::PARAMETER, message));
         }
-        let payee = Payee::parse(&self.params().network, address)
+        let known = self
+            .wallet
+            .look_up(self.params(), address)
             .map_err(|error| fault(code::NOT_FOUND, format!("Error: Invalid address: {error}")))?;
-        let plan = Plan {
-            dialect: Dialect::DEVCHAIN,
-            algorithm: self.params().algorithm,
-            payout_script: payee.script(),
-            tag: Vec::new(),
-            hole_bytes: HOLE_BYTES,
-        };
+        let script = known.mining_script();
         let mut tries = u64::try_from(tries).expect("not negative: checked above");
         let mut found = Vec::new();
         for _ in 0..count {
-            let Some(hash) = self.generate(&plan, now, &mut tries)? else { break };
-            found.push(Value::from(hash.to_string()));
+            let mined = self.mine_one(None, &script, now, &mut tries).map_err(not_stored)?;
+            let Some(mined) = mined.filter(|mined| mined.placed == Placed::Tip) else { break };
+            found.push(Value::from(mined.id.to_string()));
         }
         Ok(found.into())
     }
+}
 
-    /// Mines one block on the tip; `None` when the tries are used up or the tip moved.
-    fn generate(
-        &self,
-        plan: &Plan,
-        now: u64,
-        tries: &mut u64,
-    ) -> Result<Option<PowHash>, RpcFault> {
-        let broken = |cause: String| fault(code::DATABASE, cause);
-        let gbt = Gbt::parse(&self.template(now)).map_err(|error| broken(error.to_string()))?;
-        let template = plan.template(0, &gbt).map_err(|error| broken(error.to_string()))?;
-        let commitment = &template.commitment;
-        // Differs for every block ever seen: an orphan is never found a second time.
-        let hole: [u8; HOLE_BYTES] = (self.state().tree.len() as u64).to_le_bytes();
-        let coinbase = [&commitment.head[..], &hole, &commitment.tail].concat();
-        let (previous, root) = (&template.previous, sha256d(&coinbase));
-        let mut header = header(template.version, previous, &root, template.time, template.bits, 0);
-        let mut nonce: u32 = 0;
-        let hash = loop {
-            if *tries == 0 {
-                return Ok(None);
-            }
-            *tries -= 1;
-            set_nonce(&mut header, nonce);
-            let hash = template.algorithm.hash(&header);
-            if template.target.is_met_by(&hash) {
-                break hash;
-            }
-            let Some(next) = nonce.checked_add(1) else { return Ok(None) };
-            nonce = next;
-        };
-        let block = [&header[..], &[1], &coinbase].concat();
-        match self.submit(&block, now) {
-            Ok(Placed::Tip) => Ok(Some(hash)),
-            Ok(Placed::Side) | Err(NotAccepted::Malformed | NotAccepted::Refused(_)) => Ok(None),
-            Err(NotAccepted::Disk(error)) => Err(broken(error.to_string())),
-        }
+pub(in crate::devchain) fn not_stored(error: NotAccepted) -> RpcFault {
+    match error {
+        NotAccepted::Disk(error) => fault(code::DATABASE, error.to_string()),
+        other => fault(code::DATABASE, format!("{other:?}")),
     }
 }

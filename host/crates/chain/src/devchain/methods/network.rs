@@ -3,24 +3,36 @@
 use serde_json::{Value, json};
 
 use super::{Arguments, DevChain};
-use crate::devchain::address::{Payee, address_for};
 use crate::rpc::RpcFault;
 
 impl DevChain {
     pub(super) fn validate_address(&self, arguments: &Arguments<'_>) -> Result<Value, RpcFault> {
         let address = arguments.text(0, "address")?;
-        Ok(match Payee::parse(&self.params().network, address) {
-            Err(error) => json!({ "isvalid": false, "error_locations": [], "error": error }),
-            Ok(payee) => json!({
-                "isvalid": true,
-                "address": address,
-                "scriptPubKey": hex::encode(payee.script()),
-                "isscript": payee.program.len() == 32,
-                "iswitness": true,
-                "witness_version": payee.version,
-                "witness_program": hex::encode(&payee.program),
-            }),
-        })
+        let known = match self.wallet.look_up(self.params(), address) {
+            Ok(known) => known,
+            Err(error) => {
+                return Ok(json!({ "isvalid": false, "error_locations": [], "error": error }));
+            }
+        };
+        let mut answer = json!({
+            "isvalid": true,
+            "address": address,
+            "scriptPubKey": hex::encode(&known.script),
+        });
+        if let Some((version, program)) = &known.witness {
+            answer["isscript"] = (program.len() == 32).into();
+            answer["iswitness"] = true.into();
+            answer["witness_version"] = (*version).into();
+            answer["witness_program"] = hex::encode(program).into();
+        } else {
+            answer["ismine"] = known.pubkey.is_some().into();
+            answer["isscript"] = false.into();
+        }
+        if let Some(key) = known.pubkey {
+            answer["pubkey"] = hex::encode(key).into();
+            answer["iscompressed"] = true.into();
+        }
+        Ok(answer)
     }
 
     /// One address per label, not a new one per call: a pool that restarts finds its own.
@@ -29,9 +41,18 @@ impl DevChain {
             None => "",
             Some(_) => arguments.text(0, "label")?,
         };
-        Ok(address_for(&self.params().network, &self.seed, label).into())
+        Ok(self.wallet.address(self.params(), label).into())
+    }
+
+    /// Nothing but `hashblock` is ever published.
+    pub(super) fn get_zmq_notifications(&self) -> Value {
+        let row = |address| json!({ "type": "pubhashblock", "address": address, "hwm": 1000 });
+        self.state().zmq_address.iter().map(row).collect::<Vec<Value>>().into()
     }
 }
+
+/// Peers there are not, as `getconnectioncount` tells.
+pub(super) const CONNECTIONS: u32 = 0;
 
 /// There is no network: no peers, and none can be added.
 pub(super) fn get_network_info() -> Value {
@@ -40,7 +61,7 @@ pub(super) fn get_network_info() -> Value {
         "subversion": concat!("/chimera-devchain:", env!("CARGO_PKG_VERSION"), "/"),
         "protocolversion": 70_016,
         "networkactive": false,
-        "connections": 0,
+        "connections": CONNECTIONS,
         "networks": [],
         "warnings": [],
     })
