@@ -144,10 +144,10 @@ impl Board {
     }
 
     /// A good answer came. Returns whether the node had failed before it.
-    pub(crate) fn answered(&mut self, node: usize, tip: Option<NodeTip>, now: u64) -> bool {
+    pub(crate) fn answered(&mut self, node: usize, tip: NodeTip, now: u64) -> bool {
         let seen = &mut self.nodes[node];
         seen.asked_ms = None;
-        seen.tip = tip.or(seen.tip);
+        seen.tip = Some(tip);
         let was_away = seen.state != NodeState::Answering;
         if was_away {
             (seen.state, seen.since) = (NodeState::Answering, now);
@@ -287,7 +287,7 @@ mod tests {
         let mut board = Board::new(names, 0);
         for (node, height) in heights.iter().enumerate() {
             match height {
-                Some(height) => drop(board.answered(node, Some(tip(*height)), 0)),
+                Some(height) => drop(board.answered(node, tip(*height), 0)),
                 None => drop(board.failed(node, "away".to_owned(), 0)),
             }
         }
@@ -318,7 +318,7 @@ mod tests {
         board.asks(0, 2_500);
         assert_eq!(board.choose(3_000), Moved { source: 0, is_other: false });
         assert_eq!(board.choose(3_001), Moved { source: 1, is_other: true });
-        board.answered(0, Some(tip(5)), 4);
+        board.answered(0, tip(5), 4);
         assert_eq!(board.choose(3_002), Moved { source: 0, is_other: true });
     }
 

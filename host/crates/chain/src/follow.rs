@@ -85,6 +85,8 @@ struct Follower {
     /// it is answered.
     long_poll: Option<Answer<Box<RawValue>>>,
     long_poll_id: Option<String>,
+    /// With which id the long poll was asked.
+    polled_id: Option<String>,
     /// The last block it announced.
     announced: Option<[u8; 32]>,
     /// Its tip when it was last asked.
@@ -109,6 +111,7 @@ impl Follower {
             subscription,
             long_poll: None,
             long_poll_id: None,
+            polled_id: None,
             announced: None,
             seen: None,
             unannounced: 0,
@@ -188,8 +191,11 @@ impl Follower {
                 answer = answer_of(&mut self.long_poll) => {
                     self.long_poll = None;
                     // A poll that ended without news is renewed with the next template, so a
-                    // node that answers at once is not asked in circles.
-                    self.long_poll_id = None;
+                    // node that answers at once is not asked in circles. One that other news
+                    // came before has its next template already.
+                    if self.long_poll_id == self.polled_id {
+                        self.long_poll_id = None;
+                    }
                     // A connection that ended may be a node that did.
                     return answer.map_or(News::Poll, News::Told);
                 }
@@ -250,7 +256,7 @@ impl Follower {
 
     async fn poll(&mut self) -> Result<(), String> {
         let tip = self.tip().await?;
-        self.shared.answered(self.at, Some(tip));
+        self.shared.answered(self.at, tip);
         self.note_silence(tip.hash);
         if self.shared.works_on(tip.hash) {
             self.shared.healthy();
@@ -352,7 +358,7 @@ impl Follower {
     fn take(&mut self, gbt: Gbt) -> Result<(), String> {
         self.long_poll_id.clone_from(&gbt.long_poll_id);
         let tip = NodeTip { hash: gbt.previous, height: gbt.height - 1 };
-        self.shared.answered(self.at, Some(tip));
+        self.shared.answered(self.at, tip);
         let published = self.shared.publish(self.at, gbt);
         published.map_err(|error| format!("node {}: {error}", self.rpc.name()))
     }
@@ -365,6 +371,7 @@ impl Follower {
         }
         let (None, Some(id)) = (&self.long_poll, &self.long_poll_id) else { return };
         let (rpc, params) = (self.rpc.clone(), self.shared.template_params(Some(id)));
+        self.polled_id = Some(id.clone());
         self.long_poll = Some(Box::pin(async move {
             rpc.call_text(LONG_POLL_WAIT, "getblocktemplate", params).await
         }));

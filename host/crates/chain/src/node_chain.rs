@@ -106,8 +106,6 @@ pub enum Flow {
     Paused {
         /// Why, for people.
         why: String,
-        /// Since when, seconds since the Unix epoch.
-        since: u64,
     },
 }
 
@@ -220,11 +218,6 @@ impl NodeChain {
     /// Every node, in the operator's order.
     pub fn nodes(&self) -> Vec<NodeView> {
         self.shared.board().views()
-    }
-
-    /// What the chain is like.
-    pub fn profile(&self) -> &Profile {
-        &self.shared.plan.profile
     }
 
     /// Whether the chain can be reached.
@@ -375,7 +368,7 @@ impl Shared {
     }
 
     /// A good answer came.
-    pub(crate) fn answered(&self, at: usize, tip: Option<NodeTip>) {
+    pub(crate) fn answered(&self, at: usize, tip: NodeTip) {
         let mut board = self.board();
         if board.answered(at, tip, (self.clock)()) {
             tracing::info!(node = self.config.nodes[at].rpc.name(), "node answers");
@@ -447,7 +440,7 @@ impl Shared {
             let pauses = matches!(flow, Flow::Open);
             if pauses {
                 tracing::warn!(why, "mining pauses");
-                *flow = Flow::Paused { why: why.to_owned(), since: (self.clock)() };
+                *flow = Flow::Paused { why: why.to_owned() };
             }
             pauses
         });

@@ -184,6 +184,28 @@ async fn a_silent_publisher_is_noticed_behind_a_working_long_poll() {
     until("silence", || announcements(&chain) == Announcements::Silent).await;
 }
 
+/// Found by a benchmark: the long poll whose news came over ZMQ first was not asked again before
+/// the next refresh, so that one lost announcement had to wait for the poll.
+#[tokio::test]
+async fn the_long_poll_goes_on_behind_announcements() {
+    let sim = Sim::start(Kind::bitcoin().node(&VirtualTime::starting())).await;
+    let publisher = ZmqPublisher::bind(&sim.node, "127.0.0.1:0").await.expect("a port");
+    let endpoint = NodeEndpoint { zmq: Some(publisher.address().to_owned()), ..sim.endpoint() };
+    let config = Kind::bitcoin().config(vec![endpoint], &sim.node);
+    let config = NodeConfig { poll_interval: NEVER, refresh_interval: NEVER, ..config };
+    let chain = connected(config).await;
+    until("a connection", || announcements(&chain) == Announcements::Connected).await;
+    for _ in 0..5 {
+        mine(&sim.node, 1);
+        work_on_tip(&chain, &sim.node).await;
+        // Both have told of it by now.
+        sleep(Duration::from_millis(50)).await;
+    }
+    fail(&sim.node, FaultRule::always(Fault::ZmqSilent));
+    mine(&sim.node, 1);
+    work_on_tip(&chain, &sim.node).await;
+}
+
 #[tokio::test]
 async fn a_publisher_that_comes_back_is_heard_again() {
     let mut news = News::zmq().await;
