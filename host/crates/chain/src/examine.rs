@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chimera_pow::{HEADER_BYTES, sha256d};
-use chimera_work::Template;
+use chimera_work::{Solution, WorkerId};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::announcements;
+use crate::block;
 use crate::clock::Clock;
-use crate::coinbase;
 use crate::gbt::Gbt;
 use crate::merkle;
 use crate::node_chain::{NodeConfig, NodeEndpoint};
@@ -19,8 +19,8 @@ use crate::payout_script::{ask, check_network, genesis_of, read_address};
 use crate::profile::{PayTo, Profile};
 use crate::rpc::{Rpc, RpcError};
 use crate::template::Plan;
+use crate::templates::Templates;
 use crate::validate;
-use crate::wire::put_compact_size;
 
 /// Miners' headers bear the node's time; a block too far ahead of others' clocks is refused.
 const CLOCK_OFF_S: u64 = 60;
@@ -219,11 +219,8 @@ impl Report {
             tag: config.tag.clone().into_bytes(),
             hole_bytes: config.layout.hole_bytes(),
         };
-        match plan.template(0, &gbt) {
-            Ok(template) => {
-                let block = proposal(profile, &gbt, &template, plan.hole_bytes);
-                self.proposal(rpc, &answer, profile, &block).await;
-            }
+        match proposal(&plan, gbt) {
+            Ok(block) => self.proposal(rpc, &answer, profile, &block).await,
             Err(error) => self.wrong(subject, error, "shorten pool.name"),
         }
     }
@@ -371,30 +368,25 @@ impl Report {
     }
 }
 
-/// A block with nonces of zeros, as the pool would make it.
-fn proposal(profile: &Profile, gbt: &Gbt, template: &Template, hole_bytes: usize) -> Vec<u8> {
-    let commitment = &template.commitment;
-    let hole = vec![0; hole_bytes];
-    let coinbase = [&commitment.head[..], &hole, &commitment.tail].concat();
-    let root = merkle::root(sha256d(&coinbase), &commitment.branch);
-    let mut block = Vec::with_capacity(HEADER_BYTES + coinbase.len());
-    block.extend_from_slice(&template.version.to_le_bytes());
-    block.extend_from_slice(&template.previous);
-    block.extend_from_slice(&root);
-    block.extend_from_slice(&template.time.to_le_bytes());
-    block.extend_from_slice(&template.bits.0.to_le_bytes());
-    block.extend_from_slice(&[0; 4]);
-    put_compact_size(&mut block, 1 + gbt.transactions.len());
-    if gbt.witness_commitment.is_some() {
-        block.extend(coinbase::with_witness(&coinbase));
-    } else {
-        block.extend_from_slice(&coinbase);
-    }
-    gbt.transactions.iter().for_each(|transaction| block.extend_from_slice(&transaction.data));
-    if profile.block_signature {
-        block.push(0);
-    }
-    block
+/// A block with nonces of zeros, made as a solution's is.
+fn proposal(plan: &Plan, gbt: Gbt) -> Result<Vec<u8>, String> {
+    let mut templates = Templates::new();
+    let template = templates.add(plan, gbt).map_err(|error| error.to_string())?;
+    let hole = vec![0; plan.hole_bytes];
+    let commitment = [&template.commitment.head[..], &hole, &template.commitment.tail].concat();
+    let root = merkle::root(sha256d(&commitment), &template.commitment.branch);
+    let mut header = [0; HEADER_BYTES];
+    header[0..4].copy_from_slice(&template.version.to_le_bytes());
+    header[4..36].copy_from_slice(&template.previous);
+    header[36..68].copy_from_slice(&root);
+    header[68..72].copy_from_slice(&template.time.to_le_bytes());
+    header[72..76].copy_from_slice(&template.bits.0.to_le_bytes());
+    let hash = template.algorithm.hash(&header);
+    let transactions = templates.transactions(template.id).expect("just made");
+    let solution =
+        Solution { template, header, commitment, hash, worker: WorkerId(0), stale: false };
+    let block = block::assemble(&plan.profile, &solution, &transactions);
+    block.map(|block| block.bytes).map_err(|error| error.to_string())
 }
 
 fn advice_for(error: &RpcError) -> &'static str {
